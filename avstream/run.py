@@ -1,11 +1,27 @@
-"""The loop: source -> windower -> narrator -> sinks. It knows the records and these two protocols, nothing else."""
+"""The loop: source -> windower -> narrator -> sinks. It knows the records and three protocols, nothing else.
+
+Three kinds of thread: one reads and cuts windows, one thinks, and each sink has its own. They are joined by
+bounded queues; a movie never drops, so a full queue makes the one before it wait.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Protocol
 
-from avstream.records import AudioChunk, Narration, StreamInfo, VideoFrame
+import numpy as np
+
+from avstream.errors import AvstreamError, SinkError, SourceError
+from avstream.records import AudioChunk, Narration, StreamInfo, VideoFrame, Window
+from avstream.windows import Windower
+
+WINDOWS_AHEAD = 4  # read ahead while the narrator thinks
+NARRATIONS_AHEAD = 32  # a sink may be this far behind
 
 
 class Source(Protocol):
@@ -23,6 +39,11 @@ class Source(Protocol):
     @property
     def warnings(self) -> list[str]:
         """What was lost so far, counted, one sentence each; empty when all is well."""
+        ...
+
+    @property
+    def reached_s(self) -> float | None:
+        """Where the stream ended, once it has; None when it held nothing."""
         ...
 
     def close(self) -> None:
@@ -46,3 +67,182 @@ class Sink(Protocol):
     def close(self) -> None:
         """Finish what was written so that it is valid, also after an interruption. Raises SinkError."""
         ...
+
+
+class Thinker(Protocol):
+    """Window -> Narration. Always called on the same thread."""
+
+    def narrate(self, window: Window, source: str) -> Narration:
+        """Narrate one window of a source."""
+        ...
+
+
+@dataclass(slots=True)
+class Report:
+    """How a run went. Times are wall seconds; `stage_ms` has every window's milliseconds, stage by stage."""
+
+    windows: int = 0
+    silent: int = 0
+    stream_s: float = 0.0
+    wall_s: float = 0.0
+    gap_s: float = 0.0
+    stage_ms: dict[str, list[float]] = field(default_factory=dict)
+    errors: list[AvstreamError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def real_time_factor(self) -> float:
+        """Wall seconds for a second of stream; below 1 is faster than real time."""
+        return self.wall_s / self.stream_s if self.stream_s else 0.0
+
+    def percentiles(self) -> dict[str, tuple[float, float]]:
+        """Stage -> (p50, p95) milliseconds, over the windows in which it ran."""
+        return {
+            name: (float(np.percentile(ms, 50)), float(np.percentile(ms, 95))) for name, ms in self.stage_ms.items()
+        }
+
+    def count(self, window: Window, narration: Narration) -> None:
+        """Take one window into account."""
+        self.windows += 1
+        self.silent += not narration.sounds
+        self.stream_s = max(self.stream_s, 0.0) + window.focus_end_s - window.focus_start_s
+        self.gap_s += window.gap_s
+        for name, ms in narration.timings_ms.items():
+            self.stage_ms.setdefault(name, []).append(ms)
+
+
+async def narrate_stream(
+    source: Source, windower: Windower, thinker: Thinker, sinks: Sequence[Sink], shared: Sequence[Sink] = ()
+) -> Report:
+    """Read a source to its end, narrating every window into every sink; `shared` ones are left open for the next.
+
+    A source or a sink that fails is put into `Report.errors`; the others go on, and all that was narrated stays.
+    Cancellation closes source and sinks, so files end valid, and is passed on. Errors of the narrator are raised.
+    """
+    report, began = Report(), perf_counter()
+    windows: asyncio.Queue[Window | None] = asyncio.Queue(WINDOWS_AHEAD)
+    outlets = [Outlet(sink, report) for sink in [*sinks, *shared]]
+    thinking = ThreadPoolExecutor(1, thread_name_prefix="model")
+    try:
+        async with asyncio.TaskGroup() as group:
+            for outlet in outlets:
+                group.create_task(outlet.run(source.info), name=f"sink {outlet.sink.name}")
+            group.create_task(read(source, windower, windows, report), name="read")
+            group.create_task(think(windows, thinker, thinking, source, outlets, report), name="narrate")
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    finally:
+        source.close()
+        thinking.shutdown(cancel_futures=True)
+        await asyncio.shield(close_all(outlets, kept=shared))
+        report.wall_s = perf_counter() - began
+        report.warnings = source.warnings
+    return report
+
+
+async def read(
+    source: Source, windower: Windower, windows: asyncio.Queue[Window | None], report: Report
+) -> None:
+    """Read on a thread of its own until the end, an error, or cancellation."""
+    loop, stop = asyncio.get_running_loop(), threading.Event()
+
+    def put(found: list[Window]) -> None:
+        for window in found:
+            if stop.is_set():
+                return
+            asyncio.run_coroutine_threadsafe(windows.put(window), loop).result()
+
+    def pump() -> None:
+        for item in source:
+            if stop.is_set():
+                return
+            put(windower.push(item))
+
+    try:
+        try:
+            await in_thread("read", pump)
+        except SourceError as error:  # what came before it is narrated all the same
+            report.errors.append(error)
+        await in_thread("read", lambda: put(windower.finish(source.reached_s)))
+        await windows.put(None)
+    finally:
+        stop.set()
+        while not windows.empty():  # lets a waiting put() through, so that the thread ends
+            windows.get_nowait()
+
+
+async def think(
+    windows: asyncio.Queue[Window | None],
+    thinker: Thinker,
+    thread: ThreadPoolExecutor,
+    source: Source,
+    outlets: Sequence[Outlet],
+    report: Report,
+) -> None:
+    """Narrate window after window and hand each narration to every outlet."""
+    loop = asyncio.get_running_loop()
+    while (window := await windows.get()) is not None:
+        narration = await loop.run_in_executor(thread, thinker.narrate, window, source.info.name)
+        report.count(window, narration)
+        for outlet in outlets:
+            await outlet.queue.put(narration)
+    for outlet in outlets:
+        await outlet.queue.put(None)
+
+
+class Outlet:
+    """A sink with its queue. When the sink fails, its queue is emptied and the others go on."""
+
+    def __init__(self, sink: Sink, report: Report) -> None:
+        self.sink = sink
+        self.queue: asyncio.Queue[Narration | None] = asyncio.Queue(NARRATIONS_AHEAD)
+        self._report = report
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sink {sink.name}")
+
+    async def run(self, info: StreamInfo) -> None:
+        """Open the sink and write what comes, until None comes."""
+        working = await self._call(self.sink.open, info)
+        while (narration := await self.queue.get()) is not None:
+            working = working and await self._call(self.sink.write, narration)
+
+    async def close(self, *, finish: bool) -> None:
+        """Finish the sink, whatever happened to it, and end its thread."""
+        if finish:
+            await self._call(self.sink.close)
+        self._thread.shutdown()
+
+    async def _call(self, function: Callable[..., None], *arguments: object) -> bool:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        except SinkError as error:
+            self._report.errors.append(error)
+            return False
+        return True
+
+
+async def close_all(outlets: Sequence[Outlet], kept: Sequence[Sink]) -> None:
+    """Let every outlet end, side by side, closing the sinks that are not kept."""
+    await asyncio.gather(*(outlet.close(finish=outlet.sink not in kept) for outlet in outlets))
+
+
+async def in_thread(name: str, function: Callable[[], None]) -> None:
+    """Run a blocking function on a fresh thread; cancellation leaves it to end by itself, which it is told to."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+
+    def finish(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def work() -> None:
+        failure: BaseException | None = None
+        try:
+            function()
+        except CancelledError:
+            pass
+        except BaseException as error:
+            failure = error
+        loop.call_soon_threadsafe(finish, failure)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    await done

@@ -6,33 +6,34 @@ the sound goes on, the direction in words, and "probably" for what is not sure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from avstream.records import Sound
 
-# label -> (caption words, a plain sentence)
-VOCABULARY: dict[str, tuple[str, str]] = {
-    "dog_bark": ("dog barking", "a dog is barking"),
-    "rain": ("rain falling", "rain is falling"),
-    "sea_waves": ("waves breaking", "sea waves are breaking"),
-    "baby_cry": ("baby crying", "a baby is crying"),
-    "clock_tick": ("clock ticking", "a clock is ticking"),
-    "sneeze": ("person sneezing", "someone sneezes"),
-    "helicopter": ("helicopter flying", "a helicopter is flying"),
-    "chainsaw": ("chainsaw running", "a chainsaw is running"),
-    "rooster": ("rooster crowing", "a rooster is crowing"),
-    "fire_crackling": ("fire crackling", "a fire is crackling"),
-    "speech": ("person speaking", "a person is speaking"),
-    "guitar": ("guitar playing", "a guitar is playing"),
-    "piano": ("piano playing", "a piano is playing"),
-    "bell": ("bell ringing", "a bell is ringing"),
-    "alarm": ("alarm sounding", "an alarm is sounding"),
-    "doorbell": ("doorbell ringing", "a doorbell is ringing"),
-    "phone_ring": ("phone ringing", "a phone is ringing"),
-    "siren": ("siren wailing", "a siren is wailing"),
-    "car_horn": ("car horn honking", "a car horn is honking"),
-    "knock": ("someone knocking", "someone is knocking"),
-    "engine": ("engine running", "an engine is running"),
+# label -> (caption words, a plain sentence, the beginnings of words that name it)
+VOCABULARY: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "dog_bark": ("dog barking", "a dog is barking", ("dog", "bark")),
+    "rain": ("rain falling", "rain is falling", ("rain",)),
+    "sea_waves": ("waves breaking", "sea waves are breaking", ("wave",)),
+    "baby_cry": ("baby crying", "a baby is crying", ("baby", "babies")),
+    "clock_tick": ("clock ticking", "a clock is ticking", ("clock", "ticking")),
+    "sneeze": ("person sneezing", "someone sneezes", ("sneez",)),
+    "helicopter": ("helicopter flying", "a helicopter is flying", ("helicopter",)),
+    "chainsaw": ("chainsaw running", "a chainsaw is running", ("chainsaw",)),
+    "rooster": ("rooster crowing", "a rooster is crowing", ("rooster", "crow")),
+    "fire_crackling": ("fire crackling", "a fire is crackling", ("fire",)),
+    "speech": ("person speaking", "a person is speaking", ("speak", "talk", "voice", "speech")),
+    "guitar": ("guitar playing", "a guitar is playing", ("guitar",)),
+    "piano": ("piano playing", "a piano is playing", ("piano",)),
+    "bell": ("bell ringing", "a bell is ringing", ("bell",)),
+    "alarm": ("alarm sounding", "an alarm is sounding", ("alarm",)),
+    "doorbell": ("doorbell ringing", "a doorbell is ringing", ("doorbell",)),
+    "phone_ring": ("phone ringing", "a phone is ringing", ("phone", "telephone")),
+    "siren": ("siren wailing", "a siren is wailing", ("siren",)),
+    "car_horn": ("car horn honking", "a car horn is honking", ("horn", "honk")),
+    "knock": ("someone knocking", "someone is knocking", ("knock",)),
+    "engine": ("engine running", "an engine is running", ("engine", "motor")),
 }
 LABELS: tuple[str, ...] = tuple(VOCABULARY)
 OTHER = "other"  # a sound that is there, and is none of these
@@ -56,10 +57,22 @@ def caption(sounds: Sequence[Sound]) -> str:
     return " ".join(f"[{phrase(sound)}]" for sound in sounds)
 
 
-
-
 def clock(time_s: float) -> str:
     """`0:05` or `1:02:03`: a stream time as people read it."""
     minutes, seconds = divmod(int(time_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def sentence(labels: Sequence[str]) -> str:
+    """`a dog is barking and rain is falling.`: the evidence in a plain sentence; empty for no labels."""
+    clauses = [VOCABULARY[label][1] if label in VOCABULARY else "something is sounding" for label in labels]
+    return " and ".join(clauses) + "." if clauses else ""
+
+
+def named(text: str) -> set[str]:
+    """The labels whose words a text contains."""
+    words = re.findall(r"[a-z]+", text.lower())
+    return {
+        label for label, (_, _, stems) in VOCABULARY.items() if any(word.startswith(stems) for word in words)
+    }

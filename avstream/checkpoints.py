@@ -1,0 +1,77 @@
+"""Where weights are: embedded (`nano`), a local folder, or the hub's cache, filled with a progress bar when needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from avstream.errors import ModelError
+from avstream.presets import PACKAGE
+
+NANO = PACKAGE / "models" / "nano"
+Presence = Literal["embedded", "present", "not downloaded"]
+# safetensors, or weights that transformers reads with weights_only=True; never code
+FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]
+
+
+def resolve(checkpoint: str, part: str) -> Path:
+    """The local folder of `part` (`llava` or `whisper`) of a checkpoint; downloads from the hub when it must.
+
+    Raises ModelError: the folder is missing, or the hub can't be reached or does not know the name.
+    """
+    if checkpoint == "nano":
+        return NANO / part
+    if checkpoint.startswith((".", "/", "~")) or Path(checkpoint).is_dir():
+        path = Path(checkpoint).expanduser()
+        if not (path / "config.json").is_file():
+            raise ModelError(f"expected a checkpoint folder with config.json at {path}, found none")
+        return path
+    return download(checkpoint)
+
+
+def download(repository: str) -> Path:
+    """The hub's snapshot of a repository, from the cache or with a progress bar. Raises ModelError."""
+    from huggingface_hub import list_repo_files, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    if presence(repository) == "present":
+        return Path(snapshot_download(repository, local_files_only=True))
+    try:
+        safe = any(name.endswith(".safetensors") for name in list_repo_files(repository))
+        return Path(snapshot_download(repository, allow_patterns=FILES if safe else [*FILES, "*.bin"]))
+    except HfHubHTTPError as error:
+        reason = " ".join(str(error).split("\n")[0].split())
+        raise ModelError(f"the hub does not give {repository!r}: {reason}; check the name and your access") from error
+    except (OSError, LocalEntryNotFoundError) as error:
+        raise ModelError(
+            f"{repository!r} is not on this machine and the hub can't be reached; with a network, run "
+            f"`hf download {repository}` (or copy its folder here and give the path), or use --preset nano, "
+            "which needs no download"
+        ) from error
+
+
+def presence(checkpoint: str) -> Presence:
+    """Whether a checkpoint can be loaded without a network."""
+    if checkpoint == "nano":
+        return "embedded"
+    if Path(checkpoint).expanduser().is_dir():
+        return "present"
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        cached = Path(snapshot_download(checkpoint, local_files_only=True))
+    except (OSError, ValueError, LocalEntryNotFoundError):
+        return "not downloaded"
+    return "present" if complete(cached) else "not downloaded"
+
+
+def complete(cached: Path) -> bool:
+    """Whether a cached snapshot holds its weights: an interrupted download leaves some behind."""
+    import json
+
+    index = next(iter(sorted(cached.glob("*.index.json"))), None)
+    if index is not None:
+        needed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return all((cached / name).is_file() for name in needed)
+    return any(cached.glob("*.safetensors")) or any(cached.glob("*.bin"))

@@ -1,0 +1,99 @@
+"""LLaVA's language half: visual tokens + words -> a sentence. Llava, LlavaNext and LlavaOnevision checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from avstream.errors import ConfigError, ModelError
+
+FAMILIES = ("llava", "llava_next", "llava_onevision")
+MAX_NEW_TOKENS = 48
+PLAIN_TEMPLATE = "USER: {content} ASSISTANT:"  # for checkpoints that bring no chat template of their own
+
+
+class Llava:
+    """A LLaVA whose picture tokens come from outside.
+
+    The tokens go through LLaVA's own projector and enter by `mm_encoder_outputs`, the seam that transformers
+    offers, so the model itself is untouched.
+    """
+
+    def __init__(self, checkpoint: Path, *, device: torch.device, dtype: torch.dtype) -> None:
+        """Load from a local folder. Raises ModelError for a family that is not known, OSError when incomplete."""
+        self._model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
+        family = self._model.config.model_type
+        if family not in FAMILIES:
+            raise ModelError(f"{checkpoint} holds a {family!r} model; expected one of {', '.join(FAMILIES)}")
+        # not AutoProcessor: Onevision's would want a video processor, and that torchvision
+        self._pictures = AutoImageProcessor.from_pretrained(checkpoint)
+        self._tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        self._template = self._tokenizer.chat_template or stored_template(checkpoint)
+        self._image_token: str = self._tokenizer.convert_ids_to_tokens(self._model.config.image_token_id)
+
+    def vision_parts(self) -> dict[str, Any]:
+        """What a VisionTower needs: LLaVA's own tower, the layer it reads and the pictures' normalization."""
+        layer = self._model.config.vision_feature_layer
+        if not isinstance(layer, int):
+            raise ModelError(f"expected one vision_feature_layer, found {layer}; such checkpoints are not supported")
+        return {
+            "tower": self._model.model.vision_tower,
+            "layer": layer,
+            "mean": list(self._pictures.image_mean),
+            "std": list(self._pictures.image_std),
+            "resample": int(self._pictures.resample),
+        }
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """(n, vision width) -> (n, text width), or (n + 1, ...) where the family ends a picture by a newline token.
+
+        LlavaNext and Onevision get the one tile that shows the whole picture.
+        """
+        model = self._model.model
+        projected = model.multi_modal_projector(tokens.to(self._model.device, self._model.dtype)[None])[0]
+        newline = getattr(model, "image_newline", None)
+        return projected if newline is None else torch.cat([projected, newline.to(projected)[None]])
+
+    def prompt(self, instruction: str, heard: str) -> str:
+        """The chat turn: the constant instruction before the picture (it can be cached), the window's words after.
+
+        Raises ConfigError when the instruction holds the picture's own token.
+        """
+        if self._image_token in instruction:
+            raise ConfigError(f"the prompt must not contain {self._image_token}: the picture's place is set for you")
+        content = f"{instruction}\n{self._image_token}\n{heard}".strip()
+        if self._template is None:
+            return PLAIN_TEMPLATE.format(content=content)
+        turn = [{"role": "user", "content": [{"type": "text", "text": content}]}]
+        return self._tokenizer.apply_chat_template(
+            turn, chat_template=self._template, add_generation_prompt=True, tokenize=False
+        )
+
+    @torch.inference_mode()
+    def describe(self, tokens: Tensor, instruction: str, heard: str) -> str:
+        """Visual tokens (n, vision width) and words -> the model's own sentence, greedily decoded."""
+        features = self.project(tokens)
+        text = self.prompt(instruction, heard).replace(self._image_token, self._image_token * len(features))
+        inputs = self._tokenizer(text, return_tensors="pt", return_token_type_ids=False)
+        inputs = inputs.to(self._model.device)
+        output = self._model.generate(
+            **inputs,
+            # built anew for each call: beam search changes it in place
+            mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=[features])},
+            do_sample=False,
+            max_new_tokens=MAX_NEW_TOKENS,
+        )
+        new = output[0, inputs["input_ids"].shape[1] :]
+        return self._tokenizer.decode(new, skip_special_tokens=True).strip()
+
+
+def stored_template(checkpoint: Path) -> str | None:
+    """The chat template that a checkpoint keeps for its processor, which the tokenizer does not read; or None."""
+    path = checkpoint / "chat_template.json"
+    return json.loads(path.read_text(encoding="utf-8"))["chat_template"] if path.is_file() else None

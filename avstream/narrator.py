@@ -1,0 +1,138 @@
+"""Window -> Narration: the method on one page.
+
+Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from the sound alone,
+silence ends the work before any model runs, and a sentence that names a sound without evidence is not let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avstream import wording
+from avstream.alignment import dim_match
+from avstream.encoders.audio import mono
+from avstream.encoders.clip import PictureTokens
+from avstream.evidence import Claim
+from avstream.localization.similarity import heatmap
+from avstream.models import Models
+from avstream.records import Narration, Sound, VideoFrame, Window
+from avstream.substitution import substitute
+
+SILENCE_DBFS = -55.0  # of the loudest block: below the hiss of ordinary microphones there is nothing to claim
+BLOCK_S = 0.1
+FLOOR_DBFS = -120.0
+
+
+class Narrator:
+    """Narrates windows, one at a time, on one thread."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self.overruled = 0  # sentences of the language model that disagreed with the evidence
+
+    def narrate(self, window: Window, source: str) -> Narration:
+        """What sounds in the window. Never raises for what the window holds: any sound, any picture, or none."""
+        models, timings = self._models, dict[str, float]()
+        level = loudness_dbfs(window.audio, window.rate_hz)
+        frame = key_frame(window)
+        if level < SILENCE_DBFS:
+            return assemble(window, source, level, frame, timings=timings)
+
+        with stage(timings, "audio"):
+            z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
+        with stage(timings, "evidence"):
+            claims = models.evidence.claims(self._heard_vector(window, z))
+        sounds = tuple(Sound(claim.label, claim.confidence, level_dbfs=level) for claim in claims)
+        with stage(timings, "vision"):
+            picture = self._look(frame)
+        with stage(timings, "substitution"):
+            f = self._align(z)
+            k = min(models.tokens, len(picture.patches))
+            tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
+            where = heatmap(scores.numpy(force=True), kept.numpy(force=True), picture.grid) if frame else None
+        with stage(timings, "language"):
+            text = models.language.describe(tokens, models.prompt, heard(sounds))
+        return assemble(window, source, level, frame, self._checked(text, claims), sounds, where, timings)
+
+    def _heard_vector(self, window: Window, z: Tensor) -> Tensor:
+        """The vector that the evidence head was trained on: z itself in nano, the listener's own otherwise."""
+        listener = self._models.listener
+        if listener is None:
+            return z
+        return listener.encode(mono(window.audio, window.rate_hz, listener.rate_hz))
+
+    def _look(self, frame: VideoFrame | None) -> PictureTokens:
+        tower = self._models.tower
+        if frame is None:
+            return PictureTokens(None, torch.zeros(0, tower.width), (0, 0))
+        return tower.encode(frame.rgb)
+
+    @torch.inference_mode()
+    def _align(self, z: Tensor) -> Tensor:
+        """f_a = MLP(z_a), or DimMatch(z_a) where no projection was asked for."""
+        models = self._models
+        f = models.alignment(z) if models.alignment is not None else dim_match(z, models.tower.width)
+        return f.to(models.device)
+
+    def _checked(self, text: str, claims: list[Claim]) -> str:
+        """The model's sentence, or the evidence's own where the model's names a sound that was not heard."""
+        sentence = " ".join(text.split())
+        labels = {claim.label for claim in claims}
+        if sentence and wording.named(sentence) <= labels:
+            return sentence
+        self.overruled += 1
+        return wording.sentence([claim.label for claim in claims])
+
+
+def heard(sounds: tuple[Sound, ...]) -> str:
+    """The window's own words in the prompt: what the evidence claims, in caption words."""
+    return "Heard: " + " and ".join(wording.phrase(sound) for sound in sounds) + "."
+
+
+def loudness_dbfs(audio: NDArray[np.float32], rate_hz: int) -> float:
+    """RMS of the loudest 100 ms of (channels, n), over its loudest channel; FLOOR_DBFS for digital silence."""
+    block = max(1, round(BLOCK_S * rate_hz))
+    whole = audio.shape[1] // block * block
+    blocks = audio[:, :whole].reshape(len(audio), -1, block) if whole else audio[:, None, :]
+    if not blocks.size:
+        return FLOOR_DBFS
+    power = float(np.square(blocks, dtype=np.float64).mean(axis=-1).max())
+    return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
+
+
+def key_frame(window: Window) -> VideoFrame | None:
+    """The picture nearest to the middle of the window's focus."""
+    middle = (window.focus_start_s + window.focus_end_s) / 2
+    return min(window.frames, key=lambda frame: abs(frame.time_s - middle), default=None)
+
+
+@contextmanager
+def stage(timings: dict[str, float], name: str) -> Iterator[None]:
+    """Note the milliseconds of one stage."""
+    began = perf_counter()
+    yield
+    timings[name] = (perf_counter() - began) * 1000
+
+
+def assemble(
+    window: Window,
+    source: str,
+    level_dbfs: float,
+    frame: VideoFrame | None,
+    text: str = "",
+    sounds: tuple[Sound, ...] = (),
+    where: NDArray[np.float32] | None = None,
+    timings: dict[str, float] | None = None,
+) -> Narration:
+    """A narration with the window's times."""
+    return Narration(
+        source, window.index, window.start_s, window.end_s, window.focus_start_s, window.focus_end_s,
+        text, sounds, level_dbfs, where, frame, timings or {},
+    )  # fmt: skip

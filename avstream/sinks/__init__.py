@@ -1,0 +1,1 @@
+"""Where narrations go: the terminal, caption files, JSON lines, and a rendered movie."""

@@ -1,0 +1,68 @@
+"""JSON lines: one narration a line, in UTF-8, to a file or to standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from avstream.errors import SinkError
+from avstream.records import Narration, StreamInfo
+from avstream.sinks.files import PartFile, why
+
+
+class JsonlSink:
+    """Writes narrations of one movie or of several: `open` may be called for each, `close` once after the last.
+
+    "-" is standard output, which stays open. Raises SinkError, in the constructor too.
+    """
+
+    name = "jsonl"
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = None if str(path) == "-" else PartFile(path)
+        self._stdout = sys.stdout  # as it is now: a progress bar may put something else in its place
+
+    def open(self, info: StreamInfo) -> None:
+        """Start the file; for the second movie and later ones there is nothing to do."""
+        if self._file is not None and not self._file.is_open:
+            self._file.open()
+
+    def write(self, narration: Narration) -> None:
+        """Write one line, all of it or nothing."""
+        line = json.dumps(narration.to_dict(), ensure_ascii=False) + "\n"
+        if self._file is not None:
+            self._file.write(line)
+            return
+        try:
+            self._print(line)
+        except (OSError, ValueError) as error:
+            self._silence_stdout()
+            gone = "who read it has gone" if isinstance(error, BrokenPipeError) else why(error)
+            raise SinkError(f"standard output takes no more JSON: {gone}; --jsonl FILE keeps it all") from error
+
+    def close(self) -> None:
+        """Give the file its name; harmless when repeated."""
+        if self._file is not None:
+            self._file.close()
+
+    def _print(self, line: str) -> None:
+        data = line.encode("utf-8", "backslashreplace")
+        binary = getattr(self._stdout, "buffer", None)
+        if binary is None:  # a stand-in without bytes below it, as in a notebook
+            self._stdout.write(data.decode())
+        else:
+            self._stdout.flush()
+            binary.write(data)
+            binary.flush()
+        self._stdout.flush()
+
+    def _silence_stdout(self) -> None:
+        """Python writes what is left when it exits, and would complain again; let that go nowhere."""
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stdout.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):
+            pass

@@ -1,0 +1,122 @@
+"""Narrations for people to read: a line when something new sounds, and on a terminal a progress bar below them.
+
+A line holds until the next one: `0:05  a dog is barking. [dog barking, left 0.97] -23 dBFS`, then `0:12  silence`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.text import Text
+
+from avstream.errors import SinkError
+from avstream.records import Narration, StreamInfo
+from avstream.sinks.files import why
+from avstream.wording import clock, phrase
+
+BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures only
+
+
+class TerminalSink:
+    """Prints to `console`. The bar needs `StreamInfo.duration_s`, the stream time at which reading will end.
+
+    Raises SinkError when the terminal or the reader of the pipe is gone.
+    """
+
+    name = "terminal"
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._shown: tuple[str, ...] | None = None
+        self._began = 0.0
+        self._from_s: float | None = None
+        self._total_s: float | None = None
+
+    def open(self, info: StreamInfo) -> None:
+        """Print the name of a stream and start its progress bar."""
+        self._shown, self._from_s, self._total_s = None, None, info.duration_s
+        self._began = time.monotonic()
+        length = f" ({clock(info.duration_s)})" if info.duration_s else ""
+        with self._writing():
+            self._print(Text.assemble((self._plain(info.name), "bold"), length))
+            if self._console.is_terminal and not self._console.is_dumb_terminal:
+                self._start_bar()
+
+    def write(self, narration: Narration) -> None:
+        """Print a narration that differs from the one before, and move the bar."""
+        sounds = tuple(phrase(sound) for sound in narration.sounds)
+        with self._writing():
+            if (narration.text, *sounds) != self._shown:
+                self._shown = (narration.text, *sounds)
+                self._print(self._line(narration))
+            self._move_bar(narration)
+
+    def close(self) -> None:
+        """Take the bar away; what was printed stays. Harmless when repeated."""
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            with self._writing():
+                progress.stop()
+
+    def _line(self, narration: Narration) -> Text:
+        start = f"{clock(narration.focus_start_s):>5}  "
+        if not narration.sounds:
+            return Text.assemble((f"{start}silence", "dim"))
+        labels = " ".join(f"[{phrase(sound)} {sound.confidence:.2f}]" for sound in narration.sounds)
+        return Text.assemble(
+            (start, "cyan"),
+            (f"{self._plain(narration.text)} ", "bold"),
+            (f"{self._plain(labels)} ", "green"),
+            (f"{narration.level_dbfs:.0f} dBFS", "dim"),
+        )
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+    def _plain(self, text: str) -> str:
+        """The text as the terminal can show it: no control characters, nothing outside its encoding."""
+        printable = "".join(char if char.isprintable() else "?" for char in text)
+        encoding = self._console.encoding
+        return printable.encode(encoding, "replace").decode(encoding)
+
+    def _start_bar(self) -> None:
+        columns: list[ProgressColumn] = [TextColumn("{task.fields[figures]}", markup=False)]
+        if self._total_s and self._console.width >= BAR_FROM_COLUMNS:
+            columns.insert(0, BarColumn(bar_width=None))
+        # Standard output is left alone: JSON lines may be on their way through it.
+        self._progress = Progress(
+            *columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+        self._task = self._progress.add_task("", total=self._total_s, figures="starting")
+        self._progress.start()
+
+    def _move_bar(self, narration: Narration) -> None:
+        if self._from_s is None:
+            self._from_s = narration.focus_start_s
+        if self._progress is None:
+            return
+        done_s = narration.focus_end_s
+        factor = (time.monotonic() - self._began) / max(1e-3, done_s - self._from_s)
+        figures = f"{clock(done_s)}"
+        if self._total_s:
+            done_s = min(done_s, self._total_s)
+            left_s = (self._total_s - done_s) * factor
+            percent = 100 * done_s / self._total_s
+            figures += f"/{clock(self._total_s)} {percent:.0f}% {clock(left_s + 0.5)} left"
+        self._progress.update(self._task, completed=done_s, figures=f"{figures} RTF {factor:.2f}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what goes wrong on the way to the terminal into a SinkError; rich exits when a pipe is closed."""
+        try:
+            yield
+        except SystemExit as error:
+            raise SinkError("the output takes no more lines: who read it has gone") from error
+        except OSError as error:
+            raise SinkError(f"the output takes no more lines: {why(error)}") from error

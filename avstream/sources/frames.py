@@ -1,0 +1,131 @@
+"""Decoded frames of PyAV turned into records: pictures picked, scaled and upright, sound at one rate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from avstream.records import AudioChunk, VideoFrame
+
+SOUND_GAP_S = 0.05  # a shorter hole in the sound is a rounded stamp
+PADDING_S = 0.1  # the most that a codec adds to fill its last packet
+RATES_HZ = range(1000, 768_001)  # other sample rates are a damaged header
+
+
+class Pictures:
+    """Picks the first picture in each 1/rate_hz of stream time, so that the choice never varies."""
+
+    def __init__(
+        self, *, start_s: float, end_s: float, rate_hz: float, max_side: int, aspect: Any = None
+    ) -> None:
+        """`aspect` is the width of a pixel over its height, None when unknown."""
+        self._start_s, self._end_s, self._rate_hz, self._max_side = start_s, end_s, rate_hz, max_side
+        self._aspect = aspect
+        self._last_slot = -1
+        self._scaler = VideoReformatter()
+
+    def take(self, time_s: float, frame: Any) -> list[VideoFrame]:
+        """One picture or none. Raises av.FFmpegError or ValueError for a frame that can't be converted."""
+        slot = math.floor(time_s * self._rate_hz + 1e-4)
+        if not self._start_s <= time_s < self._end_s or slot <= self._last_slot:
+            return []
+        width, height = shown_size(frame, self._aspect)
+        scale = min(1.0, self._max_side / max(width, height))
+        scaled = self._scaler.reformat(
+            frame,
+            width=max(1, round(width * scale)),
+            height=max(1, round(height * scale)),
+            format="rgb24",
+            interpolation=Interpolation.AREA,
+        )
+        rgb = scaled.to_ndarray()
+        transposed, flip_x, flip_y = turn(frame)
+        rgb = rgb.transpose(1, 0, 2) if transposed else rgb
+        rgb = rgb[:, ::-1] if flip_x else rgb
+        rgb = rgb[::-1] if flip_y else rgb
+        self._last_slot = slot
+        return [VideoFrame(time_s, np.ascontiguousarray(rgb, dtype=np.uint8))]
+
+
+class Sounds:
+    """Sound at the rate and channels it begins with: mono stays mono, stereo stereo, more become stereo."""
+
+    def __init__(self, *, start_s: float, end_s: float, stated_s: float = math.inf) -> None:
+        """`stated_s` is the stated length: the last packet is padded to a little past it, which is cut."""
+        self.gap_s = 0.0  # holes inside the sound so far
+        self._start_s, self._end_s = start_s, end_s
+        self._stated_s = stated_s
+        self._reached_s: float | None = None
+        self._resampler: av.AudioResampler | None = None
+        self._coming: tuple[str, str, int] | None = None
+        self._going: tuple[str, int] = ("mono", 0)
+
+    def take(self, time_s: float, frame: Any) -> list[AudioChunk]:
+        """The sound of a frame. Raises av.FFmpegError or ValueError when it makes no sense."""
+        if frame.sample_rate not in RATES_HZ:
+            raise ValueError(f"a sample rate of {frame.sample_rate} Hz")
+        chunks = []
+        for piece in self._resampled(frame):
+            # a damaged decoder state gives NaN, and loud codings go over 1
+            samples = np.nan_to_num(np.asarray(piece.to_ndarray(), dtype=np.float32), copy=False)
+            chunk = AudioChunk(time_s, self._going[1], np.clip(samples, -1.0, 1.0))
+            time_s += samples.shape[1] / self._going[1]
+            padded = self._stated_s < time_s <= self._stated_s + PADDING_S
+            end_s = min(self._end_s, self._stated_s) if padded else self._end_s
+            chunks += trimmed(chunk, self._start_s, end_s)
+        for chunk in chunks:
+            if self._reached_s is not None and chunk.start_s > self._reached_s + SOUND_GAP_S:
+                self.gap_s += chunk.start_s - self._reached_s
+            self._reached_s = chunk.start_s + chunk.samples.shape[1] / chunk.rate_hz
+        return chunks
+
+    def _resampled(self, frame: Any) -> list[Any]:
+        """A frame in the outgoing layout and rate; a change of what comes in starts a new resampler."""
+        coming = (frame.format.name, frame.layout.name, frame.sample_rate)
+        rest = []
+        if self._coming is None:
+            self._going = ("mono" if frame.layout.nb_channels == 1 else "stereo", frame.sample_rate)
+        if coming != self._coming:
+            # a resampler with nothing to do passes on what it gets, even None
+            if self._resampler is not None and self._coming != ("fltp", *self._going):
+                rest = self._resampler.resample(None)
+            self._resampler = av.AudioResampler("fltp", *self._going)
+            self._coming = coming
+        assert self._resampler is not None
+        return [piece for piece in rest + self._resampler.resample(frame) if piece is not None]
+
+
+def trimmed(chunk: AudioChunk, start_s: float, end_s: float) -> list[AudioChunk]:
+    """The part of a chunk inside [start_s, end_s), to the sample; nothing when it is empty."""
+    count, rate = chunk.samples.shape[1], chunk.rate_hz
+    first = max(0, math.ceil((start_s - chunk.start_s) * rate - 1e-2))
+    past = count if end_s == math.inf else min(count, math.ceil((end_s - chunk.start_s) * rate - 1e-2))
+    if first >= past:
+        return []
+    return [AudioChunk(chunk.start_s + first / rate, rate, chunk.samples[:, first:past])]
+
+
+def shown_size(frame: Any, aspect: Any) -> tuple[int, int]:
+    """Width and height with square pixels, neither larger than stored, before the picture is turned."""
+    width, height = frame.width, frame.height
+    if aspect and 1 < aspect < 4:
+        height = max(1, round(height / aspect))
+    elif aspect and 1 / 4 < aspect < 1:
+        width = max(1, round(width * aspect))
+    return width, height
+
+
+def turn(frame: Any) -> tuple[bool, bool, bool]:
+    """How to make a frame upright: swap rows with columns, then mirror left to right, then top to bottom."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            # a stored point (p, q) is shown at (a p + c q, b p + d q); the rest is scale and place
+            a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(float)
+            if abs(b) + abs(c) > abs(a) + abs(d):
+                return True, bool(c < 0), bool(b < 0)
+            return False, bool(a < 0), bool(d < 0)
+    return False, False, False

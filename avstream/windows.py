@@ -1,0 +1,223 @@
+"""Pieces of picture and sound in, windows out; pure: no files, no clock of its own, no torch.
+
+Sound is the clock. A window closes once sound has passed its end, so that there is surely more to come, and
+the pictures have reached it too; neither waits for the other longer than `wait_s`. However the stream is cut
+into pieces, the windows are the same, bit for bit, while the two streams come within `wait_s` of each other.
+
+Sound is placed by its time stamps, but a chunk within JITTER_S of where the last one ended goes right there:
+stamps are rounded, and a sample too many or too few would click. A larger hole stays silent and is counted in
+`gap_s`, a larger overlap keeps what came first; either way the time stamps hold again from there on.
+
+Foci: window k speaks for the middle hop of itself, the first from the start of the stream. A full window
+leaves only when the stream is known to go on, so the last one, whole or partial, takes what remains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avstream.errors import ConfigError, SourceError
+from avstream.records import AudioChunk, VideoFrame, Window
+
+JITTER_S = 0.05
+SILENT_RATE_HZ = 16000  # of the zeros where there is no sound (yet)
+
+
+class Windower:
+    """Windows [start_s + k hop_s, start_s + k hop_s + window_s) of one stream, each sample-exact, in order.
+
+    `wait_s` (seconds of stream) is how long a window waits for the slower of sound and picture: generous for
+    files, whose packets may come far apart, near 0 for live streams. Memory holds window_s + wait_s at most.
+    Raises ConfigError unless 0 < hop_s <= window_s.
+    """
+
+    def __init__(
+        self,
+        window_s: float = 3.0,
+        hop_s: float = 1.0,
+        *,
+        start_s: float = 0.0,
+        has_audio: bool,
+        has_video: bool,
+        wait_s: float = 5.0,
+    ) -> None:
+        if not (math.isfinite(window_s) and window_s > 0):
+            raise ConfigError(f"a window must be longer than 0 s, not {window_s:g} s")
+        if not 0 < hop_s <= window_s:
+            raise ConfigError(f"the hop must be over 0 s and up to the window ({window_s:g} s), not {hop_s:g} s")
+        self._start, self._wait = Fraction(start_s), Fraction(wait_s)
+        # decimal seconds as they were meant: 0.1 is 1/10, so that window 36000 is where it should be
+        self._window, self._hop = (Fraction(s).limit_denominator(1_000_000) for s in (window_s, hop_s))
+        if not self._hop:
+            raise ConfigError(f"the hop must be at least a microsecond, not {hop_s:g} s")
+        self._has_audio, self._has_video = has_audio, has_video
+        self._index = 0  # of the next window
+        self._sound = _Sound(self._start)
+        self._frames: list[VideoFrame] = []
+        self._picture: float | None = None  # time of the latest picture, and how long after the one before it
+        self._picture_step = hop_s
+
+    def push(self, item: VideoFrame | AudioChunk) -> list[Window]:
+        """Take one item; return the windows that are now whole, often none, in order.
+
+        Raises SourceError when sound changes its rate or its channels, which a source must not do.
+        """
+        if isinstance(item, AudioChunk):
+            if self._has_audio:
+                self._sound.add(item)
+        elif self._has_video:
+            self._add_picture(item)
+        closed = []
+        while self._is_whole():
+            closed.append(self._close(self._sound.first(self._hop * self._index) + self._full()))
+        return closed
+
+    def finish(self, end_s: float | None = None) -> list[Window]:
+        """The windows up to the end of the stream, the last partial one included; call it once.
+
+        `end_s` is where the stream ends, if known to be later than its sound. Otherwise it ends with that,
+        or at its last picture when that is later; without sound, that lasts as long as the one before it.
+        """
+        end = self._end(end_s)
+        total = _nearest(end * self._sound.rate_hz)
+        closed: list[Window] = []
+        while total > self._covered():
+            full = self._sound.first(self._hop * self._index) + self._full()
+            closed.append(self._close(min(full, total), end if full >= total else None))
+        return closed
+
+    def _add_picture(self, frame: VideoFrame) -> None:
+        if self._picture is not None and frame.time_s > self._picture:
+            self._picture_step = max(0.001, min(frame.time_s - self._picture, 1.0))
+        self._picture = frame.time_s if self._picture is None else max(self._picture, frame.time_s)
+        if frame.time_s >= float(self._start + self._hop * self._index):
+            self._frames.append(frame)
+
+    def _full(self) -> int:
+        """Samples of a full window at the rate of now."""
+        return _nearest(self._window * self._sound.rate_hz)
+
+    def _covered(self) -> int:
+        """The sample at which the windows so far end."""
+        return self._sound.first(self._hop * (self._index - 1)) + self._full() if self._index else 0
+
+    def _is_whole(self) -> bool:
+        """Whether the next window has all it waits for, and is known not to be the last."""
+        start = self._hop * self._index
+        end = start + self._window
+        heard = self._sound.filled - self._sound.first(start) - self._full()  # samples past its end
+        seen = None if self._picture is None else Fraction(self._picture) - self._start - end
+        if not self._has_audio:
+            return seen is not None and seen >= 0
+        if heard > 0:
+            patient = not self._has_video or (seen is not None and seen >= 0)
+            return patient or heard > self._wait * self._sound.rate_hz
+        return seen is not None and seen > self._wait
+
+    def _end(self, end_s: float | None) -> Fraction:
+        """Where the stream ends, in seconds after its start."""
+        picture = self._picture
+        ends = [Fraction(self._sound.filled, self._sound.rate_hz)] if self._sound.filled else []
+        if end_s is not None and math.isfinite(end_s):
+            ends.append(Fraction(end_s) - self._start)
+        if picture is not None and picture >= self._start:
+            seen = Fraction(picture) - self._start
+            if not any(end > seen for end in ends):
+                # alone it must be inside; past the end of the sound it only says that there is more
+                ends.append(seen + (0 if self._sound.filled else Fraction(self._picture_step)))
+        return max(ends, default=Fraction(0))
+
+    def _close(self, past: int, last: Fraction | None = None) -> Window:
+        """The next window, up to the sample `past`; `last` is the end of the stream when nothing follows."""
+        rate, start = self._sound.rate_hz, self._hop * self._index
+        first = self._sound.first(start)
+        audio, missing = self._sound.cut(first, past)
+        begin_s = float(self._start + start)
+        end_s = float(self._start + (start + self._window if last is None else last))
+        margin = (self._window - self._hop) / 2
+        inside = [frame for frame in self._frames if begin_s <= frame.time_s < end_s]
+        window = Window(
+            index=self._index,
+            start_s=begin_s,
+            end_s=end_s,
+            focus_start_s=float(self._start + start + margin) if self._index else begin_s,
+            focus_end_s=float(self._start + start + margin + self._hop) if last is None else end_s,
+            frames=tuple(sorted(inside, key=lambda frame: frame.time_s)),
+            audio=audio,
+            rate_hz=rate,
+            gap_s=missing / rate if self._has_audio else 0.0,
+        )
+        self._index += 1
+        self._sound.forget(self._sound.first(self._hop * self._index))
+        next_s = float(self._start + self._hop * self._index)
+        self._frames = [frame for frame in self._frames if frame.time_s >= next_s]
+        return window
+
+
+class _Sound:
+    """The sound that coming windows need, by sample number: sample 0 is at the start of the stream."""
+
+    def __init__(self, start: Fraction) -> None:
+        self.rate_hz, self.channels = SILENT_RATE_HZ, 1
+        self.filled = 0  # the sample after the last one that came
+        self._start = start
+        self._kept = 0  # samples before this one are forgotten
+        self._pieces: deque[tuple[int, NDArray[np.float32]]] = deque()
+        self._began = False
+        self._next_stamp = self._moved = 0  # the stamp of a chunk that goes on; how far stamps are moved now
+
+    def first(self, after_start: Fraction) -> int:
+        """The number of the sample at a time after the start of the stream."""
+        return _nearest(after_start * self.rate_hz)
+
+    def add(self, chunk: AudioChunk) -> None:
+        """Append a chunk where its time stamp says, or right after the last one when that is near."""
+        if not self._began:
+            self._begin(chunk)
+        if (chunk.rate_hz, chunk.samples.shape[0]) != (self.rate_hz, self.channels):
+            raise SourceError(
+                f"sound of {self.rate_hz} Hz and {self.channels} channels was to go on, but came with "
+                f"{chunk.rate_hz} Hz and {chunk.samples.shape[0]}: this source must resample it"
+            )
+        stamp = _nearest((Fraction(chunk.start_s) - self._start) * self.rate_hz)
+        if self.filled and stamp != self._next_stamp:  # else it goes on from the last, maybe cut from it
+            near = abs(self.filled - stamp) <= JITTER_S * self.rate_hz
+            self._moved = self.filled - stamp if near else 0
+        self._next_stamp = stamp + chunk.samples.shape[1]
+        place = stamp + self._moved
+        late = max(0, max(self.filled, self._kept) - place)
+        samples = chunk.samples[:, late:]
+        if samples.shape[1]:
+            self._pieces.append((place + late, samples))
+            self.filled = place + late + samples.shape[1]
+
+    def _begin(self, chunk: AudioChunk) -> None:
+        self._kept = _nearest(Fraction(self._kept, self.rate_hz) * chunk.rate_hz)
+        self.rate_hz, self.channels, self._began = chunk.rate_hz, chunk.samples.shape[0], True
+
+    def cut(self, first: int, past: int) -> tuple[NDArray[np.float32], int]:
+        """Samples [first, past) as (channels, n), zeros where none came, and the number of those zeros."""
+        audio = np.zeros((self.channels, past - first), np.float32)
+        came = 0
+        for place, samples in self._pieces:
+            low, high = max(first, place), min(past, place + samples.shape[1])
+            if low < high:
+                audio[:, low - first : high - first] = samples[:, low - place : high - place]
+                came += high - low
+        return audio, past - first - came
+
+    def forget(self, before: int) -> None:
+        """Let go of the pieces that end before a sample."""
+        self._kept = max(self._kept, before)
+        while self._pieces and self._pieces[0][0] + self._pieces[0][1].shape[1] <= before:
+            self._pieces.popleft()
+
+
+def _nearest(value: Fraction) -> int:
+    """The nearest whole number, halves up: the same on either side of a cut, unlike round()."""
+    return math.floor(value + Fraction(1, 2))
