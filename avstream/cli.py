@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     file.set_defaults(run=narrate_files)
-    file.add_argument("movies", nargs="+", type=Path, metavar="MOVIE", help="any container and codec that ffmpeg reads")
+    file.add_argument("movies", nargs="+", type=Path, metavar="MOVIE", help="any file that ffmpeg reads")
     add_stream_options(file)
     add_output_options(file)
     add_model_options(file)
@@ -93,7 +93,7 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--srt", type=Path, metavar="PATH", help="captions as SubRip")
     group.add_argument("--vtt", type=Path, metavar="PATH", help="captions as WebVTT")
-    group.add_argument("--render", type=Path, metavar="PATH", help="the movie with captions and heatmap (mp4, mkv, mov)")
+    group.add_argument("--render", type=Path, metavar="PATH", help="the movie, captions and heatmap burned in")
     group.add_argument("--jsonl", metavar="PATH", help="one JSON object a window, all movies; - is standard output")
 
 
@@ -106,7 +106,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--language", metavar="CHECKPOINT", help="a LLaVA, with its own CLIP tower: hub id or folder")
     group.add_argument("--alignment", metavar="HOW", help="raw, projected, or the path of trained weights")
-    group.add_argument("--tokens", type=int, metavar="K", help="how many picture patches are kept: 15 or 150 in the paper")
+    group.add_argument("--tokens", type=int, metavar="K", help="how many picture patches are kept (paper: 15 or 150)")
     group.add_argument("--unselected", metavar="HOW", help="zero the other patches, or drop them")
     group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or mps")
     group.add_argument("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16")
@@ -177,6 +177,7 @@ def narrate_movie(
     try:
         sinks = open_sinks(path, options, console)
         narrator = narrator or load_narrator(settings, console)
+        narrator.overruled = 0
         report = asyncio.run(narrate_stream(source, windower, narrator, sinks, shared))
     finally:
         source.close()
@@ -234,7 +235,7 @@ def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> li
     from avstream.sinks.terminal import TerminalSink
 
     paths = outputs(movie, options)
-    sinks: list[Sink] = [TerminalSink(console)]
+    sinks: list[Sink] = [TerminalSink(console, start_s=options.start, end_s=options.end)]
     if "srt" in paths:
         sinks.append(CaptionSink(paths["srt"], "srt"))
     if "vtt" in paths:
@@ -253,7 +254,7 @@ def conclude(report: Report, narrator: Narrator, console: Console) -> int:
     for error in report.errors:
         complain(error)
     console.print(
-        f"{report.windows} windows ({report.silent} silent), {report.stream_s:.1f} s narrated in {report.wall_s:.1f} s: "
+        f"{report.windows} windows ({report.silent} silent), {report.stream_s:.1f} s in {report.wall_s:.1f} s: "
         f"real-time factor {report.real_time_factor:.3f}",
         markup=False,
     )

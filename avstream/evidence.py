@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -52,7 +53,7 @@ class Evidence:
             self._scale = torch.tensor(about["calibration"]["scale"])
             self._bias = torch.tensor(about["calibration"]["bias"])
             self.thresholds = dict(zip(self.labels, about["thresholds"], strict=True))
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"the evidence head in {folder} can't be used: {error}; reinstall avstream") from error
 
     @torch.inference_mode()

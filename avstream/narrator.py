@@ -19,7 +19,6 @@ from avstream import wording
 from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
 from avstream.encoders.clip import PictureTokens
-from avstream.evidence import Claim
 from avstream.localization.similarity import heatmap
 from avstream.models import Models
 from avstream.records import Narration, Sound, VideoFrame, Window
@@ -58,8 +57,8 @@ class Narrator:
             tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
             where = heatmap(scores.numpy(force=True), kept.numpy(force=True), picture.grid) if frame else None
         with stage(timings, "language"):
-            text = models.language.describe(tokens, models.prompt, heard(sounds))
-        return assemble(window, source, level, frame, self._checked(text, claims), sounds, where, timings)
+            text = models.language.describe(tokens, models.prompt, wording.heard(sounds))
+        return assemble(window, source, level, frame, self._checked(text, sounds), sounds, where, timings)
 
     def _heard_vector(self, window: Window, z: Tensor) -> Tensor:
         """The vector that the evidence head was trained on: z itself in nano, the listener's own otherwise."""
@@ -81,19 +80,13 @@ class Narrator:
         f = models.alignment(z) if models.alignment is not None else dim_match(z, models.tower.width)
         return f.to(models.device)
 
-    def _checked(self, text: str, claims: list[Claim]) -> str:
+    def _checked(self, text: str, sounds: tuple[Sound, ...]) -> str:
         """The model's sentence, or the evidence's own where the model's names a sound that was not heard."""
         sentence = " ".join(text.split())
-        labels = {claim.label for claim in claims}
-        if sentence and wording.named(sentence) <= labels:
+        if sentence and wording.named(sentence) <= {sound.label for sound in sounds}:
             return sentence
         self.overruled += 1
-        return wording.sentence([claim.label for claim in claims])
-
-
-def heard(sounds: tuple[Sound, ...]) -> str:
-    """The window's own words in the prompt: what the evidence claims, in caption words."""
-    return "Heard: " + " and ".join(wording.phrase(sound) for sound in sounds) + "."
+        return wording.sentence(sounds)
 
 
 def loudness_dbfs(audio: NDArray[np.float32], rate_hz: int) -> float:

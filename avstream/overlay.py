@@ -44,7 +44,7 @@ def wrap_caption(text: str, width: int = LINE_CHARS) -> tuple[str, ...]:
     if fitting:
         best = min(fitting, key=lambda at: abs(2 * at - len(text)))
         return text[:best], text[best + 1 :]
-    return tuple(textwrap.wrap(text, width, max_lines=2, placeholder="…"))
+    return tuple(textwrap.wrap(text, width, max_lines=2, placeholder="…", break_on_hyphens=False))
 
 
 def fit_caption(sounds: Sequence[Sound]) -> tuple[str, ...]:
@@ -116,8 +116,7 @@ class Overlay:
             return rgb
         rows, columns, color, keep = self._blend
         out = rgb.copy()
-        part = np.ascontiguousarray(rgb[rows, columns])
-        cv2.multiply(part, keep, dst=part, scale=1 / 255)
+        part = cv2.multiply(np.ascontiguousarray(rgb[rows, columns]), keep, scale=1 / 255)
         out[rows, columns] = cv2.add(part, color, dst=part)
         return out
 
@@ -135,7 +134,8 @@ class _Layer:
         # Colored at a quarter of the size: a heatmap has no detail that is lost by it, and it is much faster.
         small = (max(2, self.width // 4), max(2, self.height // 4))
         # Blurred in its own grid first: cubic alone shows the patches as squares.
-        grid = cv2.GaussianBlur(np.nan_to_num(heatmap.astype(np.float32)), (3, 3), 0.6)
+        clean = np.clip(np.nan_to_num(heatmap.astype(np.float32)), 0, 1)
+        grid = cv2.GaussianBlur(clean, (3, 3), 0.6)
         heat = np.clip(cv2.resize(grid, small, interpolation=cv2.INTER_CUBIC), 0, 1)
         ramp = np.clip((heat - HEAT_FROM) / (HEAT_FULL - HEAT_FROM), 0, 1)
         alpha = np.rint(255 * strength * ramp * ramp * (3 - 2 * ramp)).astype(np.uint8)
@@ -180,7 +180,7 @@ class _Layer:
 
     def _panel(self, left: int, top: int, right: int, bottom: int, radius: int) -> None:
         """A rounded dark rectangle; it covers what was drawn before, so that words stand on calm ground."""
-        mask = np.zeros((bottom - top, right - left), np.uint8)
+        mask = np.zeros((max(1, bottom - top), max(1, right - left)), np.uint8)
         last_x, last_y = right - left - 1, bottom - top - 1
         cv2.rectangle(mask, (radius, 0), (last_x - radius, last_y), 255, -1)
         cv2.rectangle(mask, (0, radius), (last_x, last_y - radius), 255, -1)
@@ -200,9 +200,10 @@ class _Layer:
 
     def _paint(self, left: int, top: int, mask: Picture, color: tuple[int, int, int], opacity: float) -> None:
         """Put `color` at `opacity` in place of what is there, as far as `mask`, uint8 (h, w), says."""
-        rows = slice(max(0, top), min(self.height, top + mask.shape[0]))
-        columns = slice(max(0, left), min(self.width, left + mask.shape[1]))
-        inside = mask[max(0, -top) :, max(0, -left) :][: rows.stop - rows.start, : columns.stop - columns.start]
+        rows, columns = _inside(top, mask.shape[0], self.height), _inside(left, mask.shape[1], self.width)
+        inside = mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        if not inside.size:
+            return  # outside of a thumbnail
         share = inside.astype(np.float32) / 255
         alpha = (1 - share) * self.alpha[rows, columns] / 255 + opacity * share
         part = (opacity * share / np.maximum(alpha, 1e-6))[:, :, None]
@@ -219,6 +220,12 @@ class _Layer:
         color: Any = cv2.multiply(np.ascontiguousarray(self.color[rows, columns]), alpha, scale=1 / 255)
         keep: Any = cv2.bitwise_not(alpha)
         return rows, columns, color, keep
+
+
+def _inside(start: int, length: int, limit: int) -> slice:
+    """The part of [start, start + length) that is in [0, limit)."""
+    first = min(max(0, start), limit)
+    return slice(first, min(max(first, start + length), limit))
 
 
 @cache

@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a source knows before it is read. `duration_s` and `frame_rate_hz` are None when the container doesn't say."""
+    """What a source knows before it is read; None for what the container doesn't say."""
 
     name: str
     duration_s: float | None

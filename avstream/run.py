@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
@@ -22,6 +23,7 @@ from avstream.windows import Windower
 
 WINDOWS_AHEAD = 4  # read ahead while the narrator thinks
 NARRATIONS_AHEAD = 32  # a sink may be this far behind
+GRACE_S = 2.0  # for a reader that was told to stop
 
 
 class Source(Protocol):
@@ -153,22 +155,23 @@ async def read(
             asyncio.run_coroutine_threadsafe(windows.put(window), loop).result()
 
     def pump() -> None:
-        for item in source:
-            if stop.is_set():
-                return
-            put(windower.push(item))
-
-    try:
         try:
-            await in_thread("read", pump)
+            for item in source:
+                if stop.is_set():
+                    return
+                put(windower.push(item))
         except SourceError as error:  # what came before it is narrated all the same
             report.errors.append(error)
-        await in_thread("read", lambda: put(windower.finish(source.reached_s)))
-        await windows.put(None)
-    finally:
+        put(windower.finish(source.reached_s))
+
+    def release() -> None:
         stop.set()
-        while not windows.empty():  # lets a waiting put() through, so that the thread ends
+        source.close()
+        while not windows.empty():  # lets a waiting put() through
             windows.get_nowait()
+
+    await in_thread("read", pump, release)
+    await windows.put(None)
 
 
 async def think(
@@ -225,10 +228,13 @@ async def close_all(outlets: Sequence[Outlet], kept: Sequence[Sink]) -> None:
     await asyncio.gather(*(outlet.close(finish=outlet.sink not in kept) for outlet in outlets))
 
 
-async def in_thread(name: str, function: Callable[[], None]) -> None:
-    """Run a blocking function on a fresh thread; cancellation leaves it to end by itself, which it is told to."""
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+async def in_thread(name: str, function: Callable[[], None], release: Callable[[], None]) -> None:
+    """Run a blocking function on a daemon thread, so that one that hangs can't keep the program from ending.
+
+    On cancellation `release` is called, which must make the function return; it is waited for GRACE_S.
+    """
     loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
 
     def finish(error: BaseException | None) -> None:
         if not done.done():
@@ -238,11 +244,17 @@ async def in_thread(name: str, function: Callable[[], None]) -> None:
         failure: BaseException | None = None
         try:
             function()
-        except CancelledError:
-            pass
         except BaseException as error:
             failure = error
-        loop.call_soon_threadsafe(finish, failure)
+        with suppress(RuntimeError):  # the loop is gone when this took longer than was waited for
+            loop.call_soon_threadsafe(finish, failure)
 
     threading.Thread(target=work, name=name, daemon=True).start()
-    await done
+    try:
+        await asyncio.shield(done)
+    except asyncio.CancelledError:
+        release()
+        await asyncio.wait([done], timeout=GRACE_S)
+        if done.done():
+            done.exception()  # looked at: it is of no more interest
+        raise

@@ -49,7 +49,7 @@ class Windower:
         if not (math.isfinite(window_s) and window_s > 0):
             raise ConfigError(f"a window must be longer than 0 s, not {window_s:g} s")
         if not 0 < hop_s <= window_s:
-            raise ConfigError(f"the hop must be over 0 s and up to the window ({window_s:g} s), not {hop_s:g} s")
+            raise ConfigError(f"the hop must be above 0, up to {window_s:g} s, the window, not {hop_s:g} s")
         self._start, self._wait = Fraction(start_s), Fraction(wait_s)
         # decimal seconds as they were meant: 0.1 is 1/10, so that window 36000 is where it should be
         self._window, self._hop = (Fraction(s).limit_denominator(1_000_000) for s in (window_s, hop_s))

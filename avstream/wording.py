@@ -40,11 +40,20 @@ OTHER = "other"  # a sound that is there, and is none of these
 SURE = 0.8  # below this a caption says "probably"
 
 
+def claim(sound: Sound) -> str:
+    """`probably dog barking`: what was heard and how surely, without where."""
+    words = VOCABULARY[sound.label][0] if sound.label in VOCABULARY else "unidentified sound"
+    return f"probably {words}" if unsure(sound) else words
+
+
+def unsure(sound: Sound) -> bool:
+    """Whether it is said with a "probably". Of an unidentified sound nothing is claimed that could be doubted."""
+    return sound.label != OTHER and sound.confidence < SURE
+
+
 def phrase(sound: Sound) -> str:
     """`dog barking, left`: the caption words of one sound, without brackets."""
-    words = VOCABULARY[sound.label][0] if sound.label in VOCABULARY else "unidentified sound"
-    if sound.label != OTHER and sound.confidence < SURE:
-        words = f"probably {words}"
+    words = claim(sound)
     if sound.direction in ("left", "right"):
         words += f", {sound.direction}"
     if sound.visible is False:
@@ -64,10 +73,18 @@ def clock(time_s: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-def sentence(labels: Sequence[str]) -> str:
-    """`a dog is barking and rain is falling.`: the evidence in a plain sentence; empty for no labels."""
-    clauses = [VOCABULARY[label][1] if label in VOCABULARY else "something is sounding" for label in labels]
+def sentence(sounds: Sequence[Sound]) -> str:
+    """`a dog is barking and probably rain is falling.`: the evidence in plain words; empty for silence."""
+    clauses = []
+    for sound in sounds:
+        clause = VOCABULARY[sound.label][1] if sound.label in VOCABULARY else "an unidentified sound is heard"
+        clauses.append(f"probably {clause}" if unsure(sound) else clause)
     return " and ".join(clauses) + "." if clauses else ""
+
+
+def heard(sounds: Sequence[Sound]) -> str:
+    """`Heard: dog barking and probably rain falling.`: the evidence as the language model is told of it."""
+    return "Heard: " + " and ".join(claim(sound) for sound in sounds) + "." if sounds else ""
 
 
 def named(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What rooms, microphones, noise and codecs do to sound, for whole batches in torch: float32 (clips, samples) at 16 kHz.
+"""What rooms, microphones, noise and codecs do to sound: batches in torch, float32 (clips, samples) at 16 kHz.
 
 Banks of rooms and noises are made once from a seed; a batch then costs one forward and one inverse FFT.
 """
@@ -100,7 +100,7 @@ def mu_law(x: torch.Tensor, steps: int = 127) -> torch.Tensor:
 
 
 def masked(mel: torch.Tensor, rng: Rng) -> torch.Tensor:
-    """SpecAugment: up to two bands of time and of frequency sunk to the clip's floor; mel (n, bins, frames), in place."""
+    """SpecAugment: up to two bands of time and frequency sunk to the clip's floor, in place; mel (n, bins, frames)."""
     for clip in mel:
         floor = clip.min()
         for _ in range(int(rng.integers(0, 3))):

@@ -62,9 +62,7 @@ def harmonic(freq_hz: ArrayLike, amplitudes: Sequence[float], n: int, rate: int,
     return out
 
 
-def partials(
-    freqs: ArrayLike, amps: ArrayLike, t60s: ArrayLike, n: int, rate: int, rng: Rng | None = None
-) -> Signal:
+def partials(freqs: ArrayLike, amps: ArrayLike, t60s: ArrayLike, n: int, rate: int, rng: Rng | None = None) -> Signal:
     """A struck thing: decaying sines of any frequencies; each stops where it has become inaudible."""
     out = np.zeros(n)
     for f, a, t60 in zip(np.ravel(freqs), np.ravel(amps), np.ravel(t60s), strict=True):

@@ -80,7 +80,9 @@ def buzzer(duration_s: float, rate: int, rng: Rng) -> Signal:
     tone *= 1 - uniform(rng, 0, 0.8) * (0.5 + 0.5 * sine(log_uniform(rng, 8, 60), n, rate))
     tone = peaks(tone, rate, rng.uniform(700, 5000, 3), rng.uniform(1, 6, 3))
     on = log_uniform(rng, 0.15, 1.5)
-    return tone if rng.random() < 0.3 else tone * gate(n, rate, every(2 * on, [(0, on)], duration_s, uniform(rng, 0, on)))
+    return (
+        tone if rng.random() < 0.3 else tone * gate(n, rate, every(2 * on, [(0, on)], duration_s, uniform(rng, 0, on)))
+    )
 
 
 def ring_spans(duration_s: float, rng: Rng) -> list[tuple[float, float]]:
@@ -135,13 +137,17 @@ def phone_tune(duration_s: float, rate: int, rng: Rng) -> Signal:
             if voice == "beep":
                 tone = ramped(square(f, samples(0.9 * length, rate), rate, 0.4), rate)
             elif voice == "marimba":
-                tone = partials(f * np.array([1, 3.98, 9.9]), [1, 0.3, 0.1], [0.5, 0.15, 0.06], samples(0.7, rate), rate)
+                tone = partials(
+                    f * np.array([1, 3.98, 9.9]), [1, 0.3, 0.1], [0.5, 0.15, 0.06], samples(0.7, rate), rate
+                )
             else:
                 m = samples(0.6, rate)
                 tone = harmonic(f, 1 / np.arange(1, 9) ** 1.3, m, rate, rng) * decay(m, rate, 0.6)
             place(out, ramped(tone, rate, 0.002, 0.01), float(at), rate)
     if rng.random() < 0.15:
-        out += 0.3 * square(uniform(rng, 130, 190), n, rate, 0.3) * gate(n, rate, every(1.5, [(0, 0.8)], duration_s), 0.02)
+        out += (
+            0.3 * square(uniform(rng, 130, 190), n, rate, 0.3) * gate(n, rate, every(1.5, [(0, 0.8)], duration_s), 0.02)
+        )
     return out
 
 
@@ -151,8 +157,13 @@ def siren(duration_s: float, rate: int, rng: Rng) -> Signal:
     t = np.arange(n) / rate
     kind = rng.choice(["wail", "yelp", "hilo", "phaser", "raid"], p=[0.35, 0.2, 0.25, 0.08, 0.12])
     low, high = uniform(rng, 380, 800), uniform(rng, 1000, 1800)
-    period = {"wail": uniform(rng, 2, 8), "yelp": uniform(rng, 0.18, 0.5), "hilo": uniform(rng, 0.7, 2.2),
-              "phaser": uniform(rng, 0.05, 0.12), "raid": uniform(rng, 5, 14)}[kind]
+    period = {
+        "wail": uniform(rng, 2, 8),
+        "yelp": uniform(rng, 0.18, 0.5),
+        "hilo": uniform(rng, 0.7, 2.2),
+        "phaser": uniform(rng, 0.05, 0.12),
+        "raid": uniform(rng, 5, 14),
+    }[kind]
     phase = (t / period + rng.random()) % 1
     if kind == "hilo":
         low = uniform(rng, 380, 700)
@@ -227,7 +238,11 @@ def engine(duration_s: float, rate: int, rng: Rng) -> Signal:
     exhaust = peaks(fire - fire.mean(), rate, np.exp(rng.uniform(np.log(50), np.log(1500), 6)), rng.uniform(1, 8, 6), 4)
     roar = band(noise(n, rng, uniform(rng, 1, 5)), rate, 40, log_uniform(rng, 800, 7000), 1)
     rattle = fire * band(noise(n, rng), rate, log_uniform(rng, 500, 2500), log_uniform(rng, 3000, 7500))
-    out = exhaust / exhaust.std() + uniform(rng, 0.05, 0.6) * roar + uniform(rng, 0.05, 1.2) * rattle / (rattle.std() + 1e-9)
+    out = (
+        exhaust / exhaust.std()
+        + uniform(rng, 0.05, 0.6) * roar
+        + uniform(rng, 0.05, 1.2) * rattle / (rattle.std() + 1e-9)
+    )
     if rng.random() < 0.5:
         out = out + 0.2 * harmonic(firing * uniform(rng, 2, 12), [1, 0.5, 0.3], n, rate)
     return np.tanh(uniform(rng, 0.2, 0.8) * out) * wander(n, rng, 4, 0.4 if style == "pass" else 0.8, 1.0)

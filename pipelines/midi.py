@@ -1,4 +1,4 @@
-"""Recorded instruments: small scores of our own, as Standard MIDI bytes, played by fluidsynth with the FluidR3 sound font."""
+"""Recorded instruments: scores of our own as Standard MIDI bytes, played by fluidsynth with FluidR3."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ STYLES = {"plucked": plucked, "keyed": keyed, "tolled": tolled, "drummed": drumm
 
 
 def play(events: list[Event], rate_hz: int, room: bool) -> np.ndarray:
-    """Mono float64 samples of a score, played by fluidsynth. SourceError when it or its sound font is missing or fails."""
+    """Mono float64 samples of a score by fluidsynth. SourceError when it or its sound font is missing or fails."""
     program = need("fluidsynth", "fluidsynth fluid-soundfont-gm")
     if not SOUND_FONT.exists():
         raise SourceError(f"{SOUND_FONT} is missing; install it with: apt-get install fluid-soundfont-gm")

@@ -97,7 +97,13 @@ def clicks(duration_s: float, rate: int, rng: Rng) -> Signal:
     spread = uniform(rng, 0.02, 0.5)
     modes = np.exp(rng.uniform(np.log(400), np.log(7000), 7))
     for at in np.cumsum(rng.exponential(log_uniform(rng, 0.08, 0.8), int(duration_s * 12))):
-        hit = partials(modes * np.exp(spread * rng.standard_normal(7)), rng.lognormal(0, 1, 7), rng.uniform(0.005, 0.12, 7), m, rate)
+        hit = partials(
+            modes * np.exp(spread * rng.standard_normal(7)),
+            rng.lognormal(0, 1, 7),
+            rng.uniform(0.005, 0.12, 7),
+            m,
+            rate,
+        )
         place(out, rng.exponential(1.0) * (hit + noise(m, rng) * decay(m, rate, 0.01)), float(at), rate)
     return out
 
@@ -108,7 +114,9 @@ def drums(duration_s: float, rate: int, rng: Rng) -> Signal:
     out = np.zeros(n)
     step, m = uniform(rng, 0.1, 0.25), samples(0.35, rate)
     kick = sine(50 + 120 * decay(m, rate, 0.15), m, rate) * decay(m, rate, 0.3)
-    snare = 0.5 * band(noise(m, rng), rate, 500) * decay(m, rate, 0.2) + 0.5 * sine(uniform(rng, 150, 250), m, rate) * decay(m, rate, 0.15)
+    snare = 0.5 * band(noise(m, rng), rate, 500) * decay(m, rate, 0.2) + 0.5 * sine(
+        uniform(rng, 150, 250), m, rate
+    ) * decay(m, rate, 0.15)
     hat = 0.35 * band(noise(m, rng), rate, 5000, order=4) * decay(m, rate, uniform(rng, 0.04, 0.25))
     for i in range(int(duration_s / step)):
         for hit, chance in ((kick, 0.6 if i % 4 == 0 else 0.15), (snare, 0.8 if i % 8 == 4 else 0.08), (hat, 0.6)):
@@ -133,13 +141,18 @@ def sustained(duration_s: float, rate: int, rng: Rng) -> Signal:
     out = np.zeros(n)
     kind = rng.choice(["flute", "violin", "organ", "whistle", "reed"])
     low, high = {"flute": (60, 90), "violin": (55, 90), "organ": (40, 75), "whistle": (80, 102), "reed": (45, 80)}[kind]
-    root, slope = float(rng.integers(low, high - 12)), {"flute": 2.2, "violin": 1.0, "organ": 1.2, "whistle": 4, "reed": 0.8}[kind]
+    root, slope = (
+        float(rng.integers(low, high - 12)),
+        {"flute": 2.2, "violin": 1.0, "organ": 1.2, "whistle": 4, "reed": 0.8}[kind],
+    )
     color, breath = rng.lognormal(0, 0.5, 20) / np.arange(1, 21) ** slope, uniform(rng, 0.002, 0.08)
     t = uniform(rng, 0, 0.3)
     while t < duration_s:
         m = samples(log_uniform(rng, 0.12, 1.5), rate)
         vibrato = 0 if kind == "organ" else uniform(rng, 0, 0.012)
-        f = midi_hz(root + float(rng.choice(SCALE))) * (1 + vibrato * np.sin(2 * np.pi * uniform(rng, 4, 7) * np.arange(m) / rate))
+        f = midi_hz(root + float(rng.choice(SCALE))) * (
+            1 + vibrato * np.sin(2 * np.pi * uniform(rng, 4, 7) * np.arange(m) / rate)
+        )
         tone = harmonic(f, color, m, rate, rng)
         if kind == "organ":
             tone += harmonic(f * 1.5, color, m, rate, rng) * 0.5
@@ -156,7 +169,12 @@ def chirping(duration_s: float, rate: int, rng: Rng) -> Signal:
     f, m = log_uniform(rng, 1800, 6000), samples(log_uniform(rng, 0.02, 0.25), rate)
     shape = np.exp(wander(m, rng, int(rng.integers(2, 6)), -0.35, 0.35))
     for at in strike_times(duration_s, rng, 0.05, 0.9, 0.25):
-        place(out, ramped(sine(f * shape * uniform(rng, 0.95, 1.05), m, rate), rate, 0.01, 0.01) * uniform(rng, 0.4, 1), at, rate)
+        place(
+            out,
+            ramped(sine(f * shape * uniform(rng, 0.95, 1.05), m, rate), rate, 0.01, 0.01) * uniform(rng, 0.4, 1),
+            at,
+            rate,
+        )
     return out
 
 
@@ -176,7 +194,14 @@ def bubbles(duration_s: float, rate: int, rng: Rng) -> Signal:
     for at in rng.uniform(0, duration_s, int(duration_s * log_uniform(rng, 2, 60))):
         m = samples(log_uniform(rng, 0.02, 0.12), rate)
         f = log_uniform(rng, 300, 2500)
-        place(out, sine(np.linspace(f, f * uniform(rng, 1.0, 1.6), m), m, rate) * decay(m, rate, m / rate) * rng.exponential(0.5), float(at), rate)
+        place(
+            out,
+            sine(np.linspace(f, f * uniform(rng, 1.0, 1.6), m), m, rate)
+            * decay(m, rate, m / rate)
+            * rng.exponential(0.5),
+            float(at),
+            rate,
+        )
     return out
 
 
@@ -187,5 +212,21 @@ def tone(duration_s: float, rate: int, rng: Rng) -> Signal:
     return x * gate(n, rate, [(uniform(rng, 0, 0.3), duration_s - uniform(rng, 0, 0.3))], 0.05)
 
 
-OTHERS = (sweeps, fm_drone, noise_bursts, filtered_noise, wind, fan, hum, clicks, drums, pad, sustained, sustained, chirping,
-          crowd, bubbles, tone)
+OTHERS = (
+    sweeps,
+    fm_drone,
+    noise_bursts,
+    filtered_noise,
+    wind,
+    fan,
+    hum,
+    clicks,
+    drums,
+    pad,
+    sustained,
+    sustained,
+    chirping,
+    crowd,
+    bubbles,
+    tone,
+)

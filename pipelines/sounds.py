@@ -27,12 +27,13 @@ from pipelines.machines import (
     smoke_alarm,
 )
 from pipelines.misc import OTHERS
-from pipelines.strikes import church, door_buzz, door_chime, guitar, hand_bell, knocking, piano, ticking
+from pipelines.strikes import church, door_buzz, door_chime, hand_bell, knocking, peal, ticking
+from pipelines.strings import guitar, piano
 
 Synthesizer = Callable[[float, int, Rng], Signal]
 # label -> (synthesizer, weight): one is drawn for each call
 SYNTHESIZERS: dict[str, tuple[tuple[Synthesizer, float], ...]] = {
-    "bell": ((church, 0.65), (hand_bell, 0.35)),
+    "bell": ((church, 0.4), (peal, 0.3), (hand_bell, 0.3)),
     "alarm": ((smoke_alarm, 0.5), (beeping, 0.35), (buzzer, 0.15)),
     "doorbell": ((door_chime, 0.8), (door_buzz, 0.2)),
     "phone_ring": ((phone_bell, 0.3), (phone_trill, 0.35), (phone_tune, 0.35)),

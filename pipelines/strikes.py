@@ -1,8 +1,6 @@
-"""Things that are struck or plucked: bells, doorbells, knocks, clocks, guitars, pianos. numpy only."""
+"""Things that are struck: bells, doorbells, knocks, clocks. numpy only."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -24,8 +22,20 @@ from pipelines.dsp import (
     uniform,
 )
 
-CHURCH = ((0.5, 0.5, 1.0), (1.0, 0.6, 0.75), (1.19, 0.7, 0.6), (1.5, 0.25, 0.45), (2.0, 1.0, 0.45), (2.51, 0.3, 0.25),
-          (2.66, 0.25, 0.25), (3.01, 0.5, 0.22), (4.1, 0.4, 0.16), (5.4, 0.25, 0.1), (6.8, 0.15, 0.08), (8.2, 0.1, 0.05))
+CHURCH = (
+    (0.5, 0.5, 1.0),
+    (1.0, 0.6, 0.75),
+    (1.19, 0.7, 0.6),
+    (1.5, 0.25, 0.45),
+    (2.0, 1.0, 0.45),
+    (2.51, 0.3, 0.25),
+    (2.66, 0.25, 0.25),
+    (3.01, 0.5, 0.22),
+    (4.1, 0.4, 0.16),
+    (5.4, 0.25, 0.1),
+    (6.8, 0.15, 0.08),
+    (8.2, 0.1, 0.05),
+)
 SCALE = np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16, 17, 19])
 CHORDS = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 11), (0, 3, 7, 10), (0, 5, 7), (0, 4, 7, 10), (0, 7, 12))
 
@@ -75,13 +85,45 @@ def church(duration_s: float, rate: int, rng: Rng) -> Signal:
     return out
 
 
+def peal(duration_s: float, rate: int, rng: Rng) -> Signal:
+    """Bells of a tower swinging at once, from the street: strokes run into each other, over wind, birds or traffic."""
+    n = samples(duration_s, rate)
+    out = np.zeros(n)
+    base, count = log_uniform(rng, 180, 800), int(rng.integers(2, 7))
+    soft = log_uniform(rng, 0.002, 0.04)
+    for degree in rng.choice(SCALE[:10], count, replace=False):
+        stroke = ramped(church_bell(base * 2 ** (degree / 12), n, rate, rng), rate, soft, 0.001)
+        loud, period, t = uniform(rng, 0.3, 1.0), uniform(rng, 0.45, 1.9), -uniform(rng, 0, 2.5)
+        while t < duration_s:  # a swinging bell is struck at both ends of its swing, not quite alike
+            place(out, loud * uniform(rng, 0.6, 1.0) * stroke, t, rate)
+            t += period * uniform(rng, 0.93, 1.07)
+    sway = 1 + uniform(rng, 0, 0.3) * np.sin(
+        2 * np.pi * uniform(rng, 0.3, 2) * np.arange(n) / rate + uniform(rng, 0, 6)
+    )
+    out = band(out * sway, rate, uniform(rng, 60, 300), log_uniform(rng, 1500, 8000), 1)
+    street = band(noise(n, rng, uniform(rng, 1, 6)), rate, 30, log_uniform(rng, 500, 8000), 1)
+    return out + street * out.std() * log_uniform(rng, 0.01, 0.5)
+
+
 def hand_bell(duration_s: float, rate: int, rng: Rng) -> Signal:
     """Small bells: hand, desk, bicycle, cow and sleigh bells, shaken or tapped."""
     n = samples(duration_s, rate)
     out = np.zeros(n)
     kind = rng.choice(["hand", "desk", "bicycle", "cow", "sleigh"], p=[0.35, 0.2, 0.2, 0.1, 0.15])
-    f0 = {"hand": (400, 2500), "desk": (1500, 4500), "bicycle": (1800, 4200), "cow": (350, 1100), "sleigh": (2500, 6500)}
-    spacing = {"hand": (0.12, 1.2), "desk": (0.25, 1.6), "bicycle": (0.05, 0.6), "cow": (0.2, 0.9), "sleigh": (0.05, 0.3)}
+    f0 = {
+        "hand": (400, 2500),
+        "desk": (1500, 4500),
+        "bicycle": (1800, 4200),
+        "cow": (350, 1100),
+        "sleigh": (2500, 6500),
+    }
+    spacing = {
+        "hand": (0.12, 1.2),
+        "desk": (0.25, 1.6),
+        "bicycle": (0.05, 0.6),
+        "cow": (0.2, 0.9),
+        "sleigh": (0.05, 0.3),
+    }
     t60 = {"hand": (0.6, 4), "desk": (0.8, 4), "bicycle": (0.4, 2), "cow": (0.15, 0.8), "sleigh": (0.05, 0.3)}
     f, length = log_uniform(rng, *f0[kind]), log_uniform(rng, *t60[kind])
     ratios = np.sort(np.concatenate([[1.0, 1.0 + uniform(rng, 0, 0.006)], rng.uniform(1.3, 6.5, 7)]))
@@ -107,7 +149,18 @@ def door_chime(duration_s: float, rate: int, rng: Rng) -> Signal:
     n = samples(duration_s, rate)
     out = np.zeros(n)
     base, electronic = midi_hz(uniform(rng, 62, 84)), rng.random() < 0.5
-    tunes = ([0, -4], [0, -4], [0, -4], [0, -3], [0, -5], [0], [4, 0, -5], [0, 4, 7], [4, 0, 2, -5, -5, 2, 4, 0], [7, 4, 0, 4])
+    tunes = (
+        [0, -4],
+        [0, -4],
+        [0, -4],
+        [0, -3],
+        [0, -5],
+        [0],
+        [4, 0, -5],
+        [0, 4, 7],
+        [4, 0, 2, -5, -5, 2, 4, 0],
+        [7, 4, 0, 4],
+    )
     tune = tunes[int(rng.integers(len(tunes)))]
     step = uniform(rng, 0.3, 0.9) if len(tune) < 4 else uniform(rng, 0.25, 0.6)
     t60 = log_uniform(rng, 0.6, 4)
@@ -136,8 +189,12 @@ def knocking(duration_s: float, rate: int, rng: Rng) -> Signal:
     out = np.zeros(n)
     m = samples(0.35, rate)
     kind = rng.choice(["wood", "thump", "hollow", "metal"], p=[0.5, 0.2, 0.2, 0.1])
-    low, high, t60 = {"wood": (150, 2500, 0.06), "thump": (60, 500, 0.09), "hollow": (120, 1200, 0.16),
-                      "metal": (250, 4000, 0.25)}[kind]
+    low, high, t60 = {
+        "wood": (150, 2500, 0.06),
+        "thump": (60, 500, 0.09),
+        "hollow": (120, 1200, 0.16),
+        "metal": (250, 4000, 0.25),
+    }[kind]
     modes = np.exp(rng.uniform(np.log(low), np.log(high), 9))
     amps, t60s = rng.lognormal(0, 0.6, 9) / modes**0.5, t60 * rng.lognormal(0, 0.4, 9) * (400 / modes) ** 0.3
     click = uniform(rng, 0.005, 0.06)
@@ -145,7 +202,9 @@ def knocking(duration_s: float, rate: int, rng: Rng) -> Signal:
     while t < duration_s:
         step = uniform(rng, 0.11, 0.36)
         for _ in range(int(rng.integers(2, 7))):
-            hit = partials(modes * (1 + 0.02 * rng.standard_normal(9)), amps * rng.lognormal(0, 0.3, 9), t60s, m, rate, rng)
+            hit = partials(
+                modes * (1 + 0.02 * rng.standard_normal(9)), amps * rng.lognormal(0, 0.3, 9), t60s, m, rate, rng
+            )
             burst = band(noise(m, rng), rate, low, 4 * high) * decay(m, rate, 0.02)
             place(out, uniform(rng, 0.5, 1.0) * (hit + click * burst * np.abs(hit).max() * 8), t, rate)
             t += step * (1 + 0.08 * float(rng.standard_normal()))
@@ -166,87 +225,4 @@ def ticking(duration_s: float, rate: int, rng: Rng) -> Signal:
         side = i % 2 * tock
         click = band(noise(m, rng), rate, 2000) * decay(m, rate, 0.006) * 0.5
         place(out, partials(modes[side], amps[side], t60s[side], m, rate, rng) + click, at[0], rate)
-    return out
-
-
-def string(freq: float, n: int, rate: int, rng: Rng, t60_s: float, brightness: float, position: float) -> Signal:
-    """A plucked string: harmonics with slight stiffness, the pluck's comb, and highs that die first."""
-    k = np.arange(1, int(min(45, 0.44 * rate / freq)) + 1)
-    freqs = freq * k * np.sqrt(1 + uniform(rng, 1e-5, 1.5e-4) * k**2)
-    amps = np.abs(np.sin(np.pi * k * position)) / k ** (2.2 - 1.5 * brightness) * rng.lognormal(0, 0.25, len(k))
-    t60s = t60_s / (1 + uniform(rng, 0.1, 0.45) * k**0.9)
-    return ramped(partials(freqs, amps, t60s, n, rate, rng), rate, uniform(rng, 0.001, 0.004), 0.01)
-
-
-def karplus(freq: float, n: int, rate: int, rng: Rng, t60_s: float, brightness: float, position: float) -> Signal:
-    """Karplus-Strong, a period at a time; the exact pitch is set by resampling."""
-    period = max(2, int(rate / freq))
-    loops = int(n * freq / rate) + 2
-    block = band(rng.uniform(-1, 1, period), rate, 0, 1500 + 9000 * brightness, 1)
-    block = block - np.roll(block, max(1, int(position * period)))
-    keep = 10 ** (-3 / (t60_s * freq))
-    mix = uniform(rng, 0.3, 0.5)
-    rows = np.empty((loops, period))
-    for i in range(loops):
-        rows[i] = block
-        block = keep * ((1 - mix) * block + mix * np.concatenate([block[-1:], block[:-1]]))
-    flat = rows.ravel()
-    at = np.arange(n) * (freq * period / rate)
-    return ramped(np.interp(at, np.arange(len(flat)), flat), rate, 0.001, 0.01)
-
-
-def guitar(duration_s: float, rate: int, rng: Rng) -> Signal:
-    """Strummed chords, picked patterns or a melody on a guitar with a body."""
-    n = samples(duration_s, rate)
-    out = np.zeros(n)
-    pluck: Callable[..., Signal] = karplus if rng.random() < 0.5 else string
-    bright, position = uniform(rng, 0.1, 0.95), uniform(rng, 0.08, 0.4)
-    t60, root = log_uniform(rng, 0.8, 5), float(rng.integers(40, 53))
-    style = rng.choice(["strum", "pick", "melody"])
-    beat, t = uniform(rng, 0.12, 0.5), uniform(rng, 0, 0.3)
-    while t < duration_s:
-        chord = np.array(CHORDS[int(rng.integers(len(CHORDS)))]) + root + int(rng.choice([0, 5, 7, 2, -3]))
-        notes = np.sort(np.concatenate([chord, chord + 12, chord[:1] + 24]))
-        if style == "strum":
-            spread, order = uniform(rng, 0.004, 0.03), notes if rng.random() < 0.6 else notes[::-1]
-            for i, note in enumerate(order[: int(rng.integers(3, 7))]):
-                place(out, pluck(midi_hz(note), min(n, samples(2.5, rate)), rate, rng, t60, bright, position), t + i * spread, rate)
-            t += beat * float(rng.choice([1, 2, 2, 4]))
-        else:
-            low = 0 if style == "pick" else 12
-            for note in rng.permutation(notes)[: int(rng.integers(3, 7))] + low * (rng.random() < 0.7):
-                place(out, uniform(rng, 0.5, 1) * pluck(midi_hz(note), min(n, samples(2.5, rate)), rate, rng, t60, bright, position), t, rate)
-                t += beat * float(rng.choice([0.5, 1, 1, 2]) if style == "melody" else 1)
-    body = [uniform(rng, 90, 125), uniform(rng, 180, 240), uniform(rng, 350, 480), uniform(rng, 600, 1200)]
-    return peaks(out, rate, body, rng.uniform(0.5, 4, 4), 5)
-
-
-def piano_note(freq: float, n: int, rate: int, rng: Rng) -> Signal:
-    """A piano note: stiff strings, a fast and a slow decay, the thud of the hammer."""
-    k = np.arange(1, int(min(30, 0.44 * rate / freq)) + 1)
-    freqs = freq * k * np.sqrt(1 + 4e-4 * (freq / 262) ** 1.2 * k**2)
-    amps = np.exp(-k * uniform(rng, 0.12, 0.5) * (freq / 262) ** 0.5) * rng.lognormal(0, 0.3, len(k))
-    slow = 9 * (262 / freq) ** 0.6 / (1 + 0.12 * k)
-    tone = partials(freqs, amps, slow / 5, n, rate, rng) + partials(freqs * 1.0004, 0.3 * amps, slow, n, rate, rng)
-    thud = min(n, samples(0.06, rate))
-    tone[:thud] += 0.25 * amps.sum() * band(noise(thud, rng, 3), rate, 50, 1200) * decay(thud, rate, 0.05)
-    return ramped(tone, rate, 0.002, 0.05)
-
-
-def piano(duration_s: float, rate: int, rng: Rng) -> Signal:
-    """Chords, arpeggios and a melody on a piano."""
-    n = samples(duration_s, rate)
-    out = np.zeros(n)
-    root, beat, t = float(rng.integers(43, 62)), uniform(rng, 0.12, 0.6), uniform(rng, 0, 0.3)
-    with_chords, with_melody = rng.random() < 0.7, rng.random() < 0.8
-    while t < duration_s:
-        chord = np.array(CHORDS[int(rng.integers(len(CHORDS)))]) + root + int(rng.choice([0, 5, 7, 9]))
-        held = samples(uniform(rng, 0.4, 2.5), rate)
-        for note in chord if with_chords or not with_melody else []:
-            place(out, piano_note(midi_hz(note), held, rate, rng), t + uniform(rng, 0, 0.02), rate)
-        for _ in range(int(rng.integers(1, 5)) if with_melody else 1):
-            if with_melody:
-                note = root + 12 + float(rng.choice(SCALE))
-                place(out, uniform(rng, 0.6, 1.3) * piano_note(midi_hz(note), samples(uniform(rng, 0.2, 1.5), rate), rate, rng), t, rate)
-            t += beat * float(rng.choice([0.5, 1, 1, 2]))
     return out

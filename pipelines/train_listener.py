@@ -14,11 +14,13 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from avstream.errors import AvstreamError, ModelError
 from avstream.wording import LABELS
@@ -32,6 +34,7 @@ from pipelines.listener import LogMel, Student, Teacher
 EMA = 0.998
 SAVE_S = 120.0
 CHECK_S = 240.0
+Check = Callable[[nn.Module], dict[str, object]]
 
 
 class Log:
@@ -41,6 +44,7 @@ class Log:
         self.path = path
 
     def __call__(self, **fields: object) -> None:
+        """Write one line."""
         line = json.dumps(fields)
         print(line, flush=True)
         with self.path.open("a") as file:
@@ -110,20 +114,38 @@ def hint_loss(guess: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     return (1 - nn.functional.cosine_similarity(guess, vector, dim=1)).mean()
 
 
-def train(trainer: Trainer, teacher: nn.Module | None, sampler: Sampler, size: int, log: Log, check) -> None:
+class Batches(Dataset[tuple[torch.Tensor, Batch, torch.Tensor | None, torch.Tensor | None]]):
+    """The batch of each step, with the teacher's probabilities and vector: made beside the training, in a worker."""
+
+    def __init__(self, sampler: Sampler, size: int, teacher: nn.Module | None, first_step: int) -> None:
+        self.sampler, self.size, self.teacher, self.first_step = sampler, size, teacher, first_step
+        self.mel = LogMel()
+
+    def __len__(self) -> int:
+        return 10_000_000
+
+    @torch.no_grad()
+    def __getitem__(self, item: int) -> tuple[torch.Tensor, Batch, torch.Tensor | None, torch.Tensor | None]:
+        """Features (n, 80, 300) after masking, the batch, soft targets (n, 21), teacher's vectors (n, 256)."""
+        step = self.first_step + item
+        offset = 0 if self.teacher is None else 1_000_000  # the student sees other batches than the teacher did
+        batch = self.sampler.batch(self.size, offset + step)
+        features = masked(self.mel(batch.sounds), np.random.default_rng([self.sampler.seed, 41, step]))
+        if self.teacher is None:
+            return features, batch, None, None
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, vector = self.teacher(features)
+        return features, batch, logits.float().sigmoid(), vector.float()
+
+
+def train(trainer: Trainer, teacher: nn.Module | None, sampler: Sampler, size: int, log: Log, check: Check) -> None:
     """Train until the time is over or the process is told to stop."""
-    mel, name, last_save, last_check, losses = LogMel(), trainer.path.stem, time.monotonic(), time.monotonic(), []
-    offset = 0 if teacher is None else 1_000_000  # the student sees other batches than the teacher did
+    name, last_save, last_check, losses = trainer.path.stem, time.monotonic(), time.monotonic(), []
+    batches = Batches(sampler, size, teacher, trainer.step)
+    loader = iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4))
     while trainer.elapsed_s < trainer.budget_s and not trainer.stopped:
         began = time.monotonic()
-        batch = sampler.batch(size, offset + trainer.step)
-        with torch.no_grad():
-            features = masked(mel(batch.sounds), np.random.default_rng([sampler.seed, 41, trainer.step]))
-            soft, vector = (None, None)
-            if teacher is not None:
-                with torch.autocast("cpu", torch.bfloat16):
-                    logits, vector = teacher(features)
-                soft, vector = logits.float().sigmoid(), vector.float()
+        features, batch, soft, vector = next(loader)
         made = time.monotonic()
         trainer.network.train()
         with torch.autocast("cpu", torch.bfloat16):

@@ -13,13 +13,20 @@ from scipy.signal import resample_poly
 from pipelines.dsp import Rng, log_uniform, uniform
 from pipelines.midi import need
 
-WHO = "My brother|The old teacher|Nobody here|Our neighbor|A friend of mine|The committee|She|He|They|The driver".split("|")
-DID = ("has forgotten|will probably bring|never talked about|is looking for|wanted to explain|could not believe|"
-       "showed me|asked about|finally repaired|left behind").split("|")
-WHAT = ("the blue bicycle|seven boxes of apples|a letter from Chicago|the weather this week|the second question|"
-        "a quiet place to work|the results of the vote|that strange machine|fresh bread and cheese|the keys to the house").split("|")
-MORE = ("yesterday morning.|, as far as I know.|before the train arrives!|, don't you think?|because it was too late.|"
-        "in front of everyone.|and then we laughed.|without saying a word.|, which surprised us all.|at a quarter past five.").split("|")
+WHO = "My brother|The old teacher|Nobody here|Our neighbor|A friend of mine|The committee|She|He|They|The driver"
+DID = (
+    "has forgotten|will probably bring|never talked about|is looking for|wanted to explain|could not believe|"
+    "showed me|asked about|finally repaired|left behind"
+)
+WHAT = (
+    "the blue bicycle|seven boxes of apples|a letter from Chicago|the weather this week|the second question|"
+    "a quiet place to work|the results of the vote|that strange machine|fresh bread and cheese|the keys to the house"
+)
+MORE = (
+    "yesterday morning.|, as far as I know.|before the train arrives!|, don't you think?|because it was too late.|"
+    "in front of everyone.|and then we laughed.|without saying a word.|, which surprised us all.|"
+    "at a quarter past five."
+)
 # other languages: (voice, sentences of ours)
 FOREIGN = {
     "de": "Guten Morgen, wie geht es Ihnen heute? Wir fahren am Samstag mit dem Zug ans Meer und kommen spät zurück.",
@@ -34,10 +41,12 @@ FOREIGN = {
     "tr": "Günaydın, bugün nasılsınız? Yarın arkadaşlarla birlikte pazara gideceğiz.",
 }  # fmt: skip
 ENGLISH = "en-us en-us en-us en-gb en-gb en-gb-scotland en-gb-x-rp en-029 en-gb-x-gbclan".split()
-VARIANTS = ("m1 m2 m3 m4 m5 m6 m7 m8 f1 f2 f3 f4 f5 klatt klatt2 klatt3 klatt4 klatt5 klatt6 Adam Alex Alicia Andrea Andy Annie "
-            "Denis Diogo Gene Gene2 Hugo Jacky Lee Marco Mario Michael Mike Storm Zac aunty belinda benjamin boris "
-            "caleb david ed edward grandma grandpa gustave john linda max paul quincy rob robert steph steph2 travis victor "
-            "croak whisper whisperf").split()  # fmt: skip
+VARIANTS = (
+    "m1 m2 m3 m4 m5 m6 m7 m8 f1 f2 f3 f4 f5 klatt klatt2 klatt3 klatt4 klatt5 klatt6 Adam Alex Alicia Andrea Andy "
+    "Annie Denis Diogo Gene Gene2 Hugo Jacky Lee Marco Mario Michael Mike Storm Zac aunty belinda benjamin boris "
+    "caleb david ed edward grandma grandpa gustave john linda max paul quincy rob robert steph steph2 travis victor "
+    "croak whisper whisperf"
+).split()
 HELD_OUT_VARIANTS = ("m5", "f3", "klatt4", "Diogo", "Michael", "belinda", "quincy", "steph2")
 HELD_OUT_SPEAKER = "lucas"
 
@@ -52,7 +61,7 @@ def read_wav(data: bytes | Path) -> tuple[np.ndarray, int]:
 
 def sentence(rng: Rng) -> str:
     """One of ten thousand English sentences."""
-    return " ".join(str(rng.choice(part)) for part in (WHO, DID, WHAT, MORE)).replace(" ,", ",")
+    return " ".join(str(rng.choice(part.split("|"))) for part in (WHO, DID, WHAT, MORE)).replace(" ,", ",")
 
 
 def espeak(rng: Rng, held_out: bool) -> tuple[np.ndarray, int, str]:
@@ -64,7 +73,14 @@ def espeak(rng: Rng, held_out: bool) -> tuple[np.ndarray, int, str]:
         language = str(rng.choice(list(FOREIGN)))
         text = FOREIGN[language]
     variant = str(rng.choice(variants))
-    options = ["-s", str(int(rng.integers(120, 230))), "-p", str(int(rng.integers(15, 85))), "-g", str(int(rng.integers(0, 12)))]
+    options = [
+        "-s",
+        str(int(rng.integers(120, 230))),
+        "-p",
+        str(int(rng.integers(15, 85))),
+        "-g",
+        str(int(rng.integers(0, 12))),
+    ]
     command = [need("espeak-ng", "espeak-ng"), "-v", f"{language}+{variant}", *options, "--stdout", text]
     done = subprocess.run(command, capture_output=True, check=False)
     x, rate = read_wav(done.stdout) if len(done.stdout) > 1000 else (np.zeros(22050), 22050)
@@ -81,7 +97,11 @@ def widened(x: np.ndarray, rng: Rng) -> np.ndarray:
     mirror[::2] = 2 * x
     mirror[: len(low)] -= low[: len(mirror)]
     f = np.fft.rfftfreq(len(mirror), 1 / 16000)
-    tilt = 10 ** (-uniform(rng, 2, 14) / 20) * np.where(f < 4000, 0, 1.0) * np.exp(-np.maximum(f - 4000, 0) / log_uniform(rng, 1500, 8000))
+    tilt = (
+        10 ** (-uniform(rng, 2, 14) / 20)
+        * np.where(f < 4000, 0, 1.0)
+        * np.exp(-np.maximum(f - 4000, 0) / log_uniform(rng, 1500, 8000))
+    )
     high = np.fft.irfft(np.fft.rfft(mirror) * tilt, len(mirror))
     return low + high[: len(low)]
 

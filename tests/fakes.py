@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
-    CLIPImageProcessor,
-    CLIPVisionConfig,
     ClapAudioConfig,
     ClapConfig,
     ClapFeatureExtractor,
     ClapModel,
     ClapTextConfig,
+    CLIPImageProcessor,
+    CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -130,7 +130,8 @@ def onevision(folder: Path) -> Path:
         vision_feature_layer=-1, vision_feature_select_strategy="full",
     )  # fmt: skip
     scaled(LlavaOnevisionForConditionalGeneration(config)).save_pretrained(folder)
-    LlavaOnevisionImageProcessor(size={"height": SIZE, "width": SIZE}, image_grid_pinpoints=grid).save_pretrained(folder)
+    pictures = LlavaOnevisionImageProcessor(size={"height": SIZE, "width": SIZE}, image_grid_pinpoints=grid)
+    pictures.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": IMAGES_FIRST}))
     return folder

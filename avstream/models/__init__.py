@@ -139,7 +139,8 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
         return cast(torch.dtype, getattr(torch, name))
     if device.type == "mps":
         return torch.float16
-    quick = device.type == "cuda" or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    on_cpu = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    quick = device.type == "cuda" or on_cpu
     return torch.bfloat16 if quick else torch.float32
 
 

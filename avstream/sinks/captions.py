@@ -109,6 +109,6 @@ def _settings(sounds: tuple[Sound, ...], lines: tuple[str, ...]) -> str:
 def _place(sound: Sound) -> tuple[float, float]:
     """Where the caption of a sound belongs, in percent from the left and the top: under its box."""
     if sound.box is None:
-        return (10.0 if sound.direction == "left" else 90.0), float(LOWEST_LINE)
+        return (10.0 if sound.direction == "left" else 90.0), 100.0
     left, _, right, bottom = sound.box
-    return min(max(50 * (left + right), 10.0), 90.0), min(max(100 * bottom, 0.0), float(LOWEST_LINE))
+    return min(max(50 * (left + right), 10.0), 90.0), min(max(100 * bottom, 0.0), 100.0)

@@ -5,7 +5,7 @@ Times are seconds from the start of the new movie; both streams keep their own, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +36,7 @@ CARRIED = {
     "matroska": {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "vorbis", "dts", "pcm_s16le", "pcm_s24le"},
 }
 # Written in fragments, so that a killed run leaves a readable file, and turned into a plain movie at the end.
+FLUSH = {"flush_packets": "1"}
 MOVFLAGS = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe", "use_editlist": "1"}
 
 
@@ -106,6 +107,51 @@ def _can_carry(container_format: str, stream: Any) -> bool:
     return context.codec.canonical_name != "aac" or bool(context.extradata)
 
 
+class _Output:
+    """A file for libav to write, which is not touched again once a write has failed; `error` then says why.
+
+    Nothing is raised to libav: it would go on, and turn readable fragments into a movie without an index.
+    """
+
+    def __init__(self, path: Path, *, whole_pieces: bool) -> None:
+        """With `whole_pieces` a piece that fits only partly is cut off: half a fragment's head spoils an mp4."""
+        self.error: OSError | None = None
+        self._whole_pieces = whole_pieces
+        self._file = open(path, "wb", buffering=0)
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        """Write all of it, or fail for good."""
+        if self.error is not None:
+            return len(data)
+        start, appends = self._file.tell(), self._file.tell() == self._size
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+            self._size = max(self._size, start + len(data))
+        except OSError as error:
+            self.error = error
+            if appends and self._whole_pieces:
+                with suppress(OSError):
+                    self._file.truncate(start)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As for any file."""
+        return offset if self.error else self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As for any file."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """As for any file. Raises the first error, if there was one."""
+        self._file.close()
+        if self.error is not None:
+            raise self.error
+
+
 class MovieWriter:
     """Writes one movie file. Its sound is that of `copied`, a stream to copy, or `encoded`, or none.
 
@@ -124,15 +170,16 @@ class MovieWriter:
         encoded: bool = False,
     ) -> None:
         """`width` and `height` are those of the pictures to come; an odd one is padded by a pixel."""
-        options = {} if container_format == "matroska" else MOVFLAGS
+        options = FLUSH if container_format == "matroska" else FLUSH | MOVFLAGS
         self._width, self._height = width, height
         self._frame_ticks = round(1 / (rate_hz * TICK))
         self._last_pts = -1
-        self._container: Any = av.open(f"file:{path}", "w", format=container_format, options=options)
+        self._output = _Output(path, whole_pieces=container_format != "matroska")
+        self._container: Any = av.open(self._output, "w", format=container_format, options=options)
         self._video = self._add_video(rate_hz)
         self._copy: Any = self._container.add_stream_from_template(copied) if copied is not None else None
         self._last_dts: int | None = None
-        self._encoder: _AacTrack | None = _AacTrack(self._container) if encoded else None
+        self._encoder: _AacTrack | None = _AacTrack(self._container, self._mux) if encoded else None
 
     def _add_video(self, rate_hz: float) -> Any:
         rate = Fraction(rate_hz).limit_denominator(1001)
@@ -156,10 +203,10 @@ class MovieWriter:
             rgb = cv2.resize(rgb, (self._width, self._height), interpolation=cv2.INTER_AREA)
         if self._height % 2 or self._width % 2:
             rgb = cv2.copyMakeBorder(rgb, 0, self._height % 2, 0, self._width % 2, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(rgb), "rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
         frame.pts, frame.time_base, frame.duration = pts, TICK, self._frame_ticks
-        self._container.mux(self._video.encode(frame))
+        self._mux(self._video.encode(frame))
 
     def write_packet(self, time_s: float, packet: Any) -> None:
         """Append a packet of copied sound; one that makes no sense is left out."""
@@ -170,28 +217,34 @@ class MovieWriter:
         self._last_dts = pts
         packet.pts = packet.dts = pts
         packet.stream = self._copy
-        try:
-            self._container.mux(packet)
-        except ValueError:
-            pass  # damaged; a full disk is an OSError
+        with suppress(ValueError):  # damaged
+            self._mux(packet)
 
     def write_sound(self, time_s: float, chunk: AudioChunk) -> None:
         """Append sound that is to be encoded."""
         assert self._encoder is not None
         self._encoder.write(time_s, chunk)
 
+    def _mux(self, packets: Any) -> None:
+        self._container.mux(packets)
+        if self._output.error is not None:
+            raise self._output.error
+
     def close(self) -> None:
         """Write what the encoders hold and the index. Harmless when repeated."""
-        container, self._container = self._container, None
-        if container is None:
+        if self._container is None:
             return
         try:
             if self._last_pts >= 0:
-                container.mux(self._video.encode(None))
+                self._mux(self._video.encode(None))
             if self._encoder is not None:
                 self._encoder.finish()
         finally:
-            container.close()
+            container, self._container = self._container, None
+            try:
+                container.close()
+            finally:
+                self._output.close()
 
     def abandon(self) -> None:
         """Let go of a file that can't be finished; what is written stays."""
@@ -199,13 +252,15 @@ class MovieWriter:
         if container is not None:
             with suppress(*DAMAGE, OSError):
                 container.close()
+            with suppress(OSError):
+                self._output.close()
 
 
 class _AacTrack:
     """Sound encoded to AAC, at its own times: gaps become silence, what comes twice is left out."""
 
-    def __init__(self, container: Any) -> None:
-        self._container = container
+    def __init__(self, container: Any, mux: Callable[[Any], None]) -> None:
+        self._mux = mux
         self._stream: Any = container.add_stream("aac", rate=48_000, layout="stereo", bit_rate=160_000)
         self._next: int | None = None  # the sample, at the rate of what comes in, at which the next one belongs
         self._rate_hz = 0
@@ -237,9 +292,9 @@ class _AacTrack:
         frame.sample_rate, frame.time_base = self._rate_hz, Fraction(1, self._rate_hz)
         frame.pts = self._next
         self._next = (self._next or 0) + samples.shape[1]
-        self._container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
 
     def finish(self) -> None:
         """Write what the encoder holds."""
         if self._next is not None:
-            self._container.mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None))

@@ -22,15 +22,15 @@ BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures onl
 
 
 class TerminalSink:
-    """Prints to `console`. The bar needs `StreamInfo.duration_s`, the stream time at which reading will end.
+    """Prints to `console`. `start_s` and `end_s` are the part of the stream that is read, for the bar.
 
     Raises SinkError when the terminal or the reader of the pipe is gone.
     """
 
     name = "terminal"
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, *, start_s: float = 0.0, end_s: float | None = None) -> None:
+        self._console, self._start_s, self._end_s = console, start_s, end_s
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._shown: tuple[str, ...] | None = None
@@ -41,6 +41,8 @@ class TerminalSink:
     def open(self, info: StreamInfo) -> None:
         """Print the name of a stream and start its progress bar."""
         self._shown, self._from_s, self._total_s = None, None, info.duration_s
+        if self._total_s and self._end_s is not None:
+            self._total_s = min(self._total_s, self._end_s)
         self._began = time.monotonic()
         length = f" ({clock(info.duration_s)})" if info.duration_s else ""
         with self._writing():
@@ -77,7 +79,7 @@ class TerminalSink:
         )
 
     def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+        self._console.print(text, soft_wrap=not self._console.is_terminal)  # a line in a pipe is one line
 
     def _plain(self, text: str) -> str:
         """The text as the terminal can show it: no control characters, nothing outside its encoding."""
@@ -93,7 +95,7 @@ class TerminalSink:
         self._progress = Progress(
             *columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
         )
-        self._task = self._progress.add_task("", total=self._total_s, figures="starting")
+        self._task = self._progress.add_task("", total=self._length_s, figures="starting")
         self._progress.start()
 
     def _move_bar(self, narration: Narration) -> None:
@@ -107,9 +109,13 @@ class TerminalSink:
         if self._total_s:
             done_s = min(done_s, self._total_s)
             left_s = (self._total_s - done_s) * factor
-            percent = 100 * done_s / self._total_s
+            percent = 100 * (done_s - self._start_s) / max(1e-3, self._total_s - self._start_s)
             figures += f"/{clock(self._total_s)} {percent:.0f}% {clock(left_s + 0.5)} left"
-        self._progress.update(self._task, completed=done_s, figures=f"{figures} RTF {factor:.2f}")
+        self._progress.update(self._task, completed=done_s - self._start_s, figures=f"{figures} RTF {factor:.2f}")
+
+    @property
+    def _length_s(self) -> float | None:
+        return None if not self._total_s else max(1e-3, self._total_s - self._start_s)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

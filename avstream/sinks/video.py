@@ -99,6 +99,7 @@ class VideoSink:
         width, height, rate_hz = self._picture_format()
         copied = self._packets.stream if self._packets else None
         try:
+            self._part.unlink(missing_ok=True)  # of a killed run
             self._writer = MovieWriter(
                 self._part,
                 self._format,
@@ -133,7 +134,8 @@ class VideoSink:
             self._render(self._narrated_s + TAIL_S, last=True)
             with self._writing():
                 self._writer.close()
-                os.replace(self._part, self._path)
+                if self._part.exists():  # it doesn't when nothing could be decoded
+                    os.replace(self._part, self._path)
         finally:
             self._writer = None
             self._release()

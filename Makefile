@@ -1,0 +1,41 @@
+# make demo [MOVIE=path]   set up what it needs and narrate a movie: one that it makes, or yours
+# make test                set up what it needs and run every test
+# make check               lint and types
+# make train               train the nano bundle again (see avstream/models/nano/README.md)
+
+PYTHON ?= python3
+BIN := .venv/bin
+# what the tests use beside Python: ffmpeg as an independent reader of what we write
+APT := ffmpeg
+
+.PHONY: demo test check setup system train clean
+
+setup: .venv/ready
+
+# torch first and by its exact version: an open range may bring another build with gigabytes of CUDA
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avstream needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,train]'
+	touch $@
+
+# in CI a missing system part is installed, since there its tests fail without it; elsewhere they skip
+system:
+	@if [ -n "$$CI" ] && ! command -v ffmpeg >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT); fi
+
+demo: setup
+	$(BIN)/python -m pipelines.demo $(if $(MOVIE),"$(MOVIE)")
+
+test: setup system
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+train: setup
+	$(BIN)/python -m pipelines.train_nano --resume
+
+clean:
+	rm -rf .venv demo-out build dist

@@ -1,0 +1,103 @@
+"""One honest answer from synchrony and stereo: heatmap, box, direction, and whether the source is in the picture. Ours.
+
+Two logistic curves over a few features give the chances that the best place is a source, and that no source is in
+view. Their weights are fitted on synthetic scenes (`fusion.json` says by which command), so the chances are
+calibrated for those; below the thresholds the answer is None.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avstream.localization.stereo import Bearing
+from avstream.localization.synchrony import SynchronyMap
+from avstream.records import Box, Direction
+
+TABLE = Path(__file__).with_name("fusion.json")
+SURE_HERE = 0.7
+SURE_ABSENT = 0.8
+FEATURES = ("correlation", "surprise", "rank", "rival", "motion", "moving", "swing", "agreement")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a sound comes from, as far as it can be told.
+
+    `visible` True comes with a box and a heatmap, float32 (rows, columns) in [0, 1]; without it both are None.
+    `here` and `absent` are the chances that the source is where the map peaks, and that it is out of the picture;
+    None when nothing could have answered.
+    """
+
+    visible: bool | None
+    heatmap: NDArray[np.float32] | None
+    box: Box | None
+    direction: Direction | None
+    here: float | None
+    absent: float | None
+
+    @property
+    def confidence(self) -> float:
+        """How sure `visible` is, 0..1; 0 for None."""
+        chance = self.here if self.visible else self.absent
+        return chance if chance is not None and self.visible is not None else 0.0
+
+
+def fuse(seen: SynchronyMap | None, bearing: Bearing) -> Place:
+    """The place of the one sound of a window. Of several at once nobody knows which it is: see `unattributed`."""
+    if seen is None:
+        return Place(None, None, None, bearing.side, None, None)
+    here, absent = chances(features(seen, bearing))
+    box = box_of(seen.heatmap, seen.peak) if here >= SURE_HERE else None
+    if box is not None:
+        return Place(True, seen.heatmap, box, bearing.side, here, absent)
+    visible = False if absent >= SURE_ABSENT else None
+    return Place(visible, None, None, bearing.side, here, absent)
+
+
+def unattributed(place: Place) -> Place:
+    """The place when several sounds share it: the heatmap stays, since one of them is there; the rest can't be told."""
+    return Place(None, place.heatmap, None, None, place.here, place.absent)
+
+
+def features(seen: SynchronyMap, bearing: Bearing) -> NDArray[np.float64]:
+    """What the chances are made of, (8,), in the order of FEATURES."""
+    across = 2 * seen.peak[0] - 1
+    agreement = 0.0 if bearing.side is None else bearing.confidence * float(np.tanh(4 * bearing.azimuth * across))
+    surprise = float(np.log1p(max(0.0, seen.surprise)))
+    return np.array(
+        [seen.correlation, surprise, seen.rank, seen.rival, np.log1p(seen.motion), min(1, 4 * seen.moving), seen.swing, agreement]
+    )  # fmt: skip
+
+
+def chances(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The chances that the best place is a source, and that none is in view, for FEATURES (8,)."""
+    table = weights()
+    scaled = np.append((values - table["mean"]) / table["scale"], 1.0)
+    here, absent = (1 / (1 + np.exp(-np.clip(scaled @ table[name], -30, 30))) for name in ("here", "absent"))
+    return float(here), float(absent)
+
+
+@cache
+def weights() -> dict[str, Any]:
+    """The fitted table: `mean` and `scale` (8,), `here` and `absent` (9,), the last one constant."""
+    return {name: np.array(row) if isinstance(row, list) else row for name, row in json.loads(TABLE.read_text()).items()}
+
+
+def box_of(heatmap: NDArray[np.float32], peak: tuple[float, float]) -> Box | None:
+    """The bounds (left, top, right, bottom) in [0, 1] of what is 0.5 or more around the peak; None when nothing is."""
+    rows, columns = heatmap.shape
+    _, names = cv2.connectedComponents((heatmap >= 0.5).astype(np.uint8))
+    name = names[min(rows - 1, int(peak[1] * rows)), min(columns - 1, int(peak[0] * columns))]
+    if not name:
+        return None
+    y, x = np.nonzero(names == name)
+    left, top = int(x.min()) / columns, int(y.min()) / rows
+    return left, top, (int(x.max()) + 1) / columns, (int(y.max()) + 1) / rows

@@ -1,0 +1,68 @@
+"""What the ear gives the eye: how loud it is and how suddenly it gets louder, in steps of 10 ms. Pure numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEP_S = 0.01
+FRAME_S = 0.032
+RANGE_DB = 45.0  # below the loudest: what is quieter counts as silence
+SILENCE_DBFS = -60.0
+BANDS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loudness:
+    """`level` and `onset`, each float64 (n,), every 10 ms from `start_s` on; both from 0 to about 1."""
+
+    start_s: float
+    level: NDArray[np.float64]
+    onset: NDArray[np.float64]
+
+    def between(self, starts_s: NDArray[np.float64], ends_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean of both in each stretch of time, (2, stretches); what lies outside counts as the edge does."""
+        edges = self.start_s + STEP_S * np.arange(len(self.level) + 1)
+        out = np.empty((2, len(starts_s)))
+        for row, values in enumerate((self.level, self.onset)):
+            sums = np.concatenate([[0.0], np.cumsum(values)]) * STEP_S
+            out[row] = np.interp(ends_s, edges, sums) - np.interp(starts_s, edges, sums)
+        return out / np.maximum(1e-6, ends_s - starts_s)
+
+
+def loudness(audio: NDArray[np.float32], rate_hz: int, start_s: float = 0.0) -> Loudness | None:
+    """Level and onset strength of float32 (channels, n); None for silence and for less than 0.1 s.
+
+    The onset strength is the rise of the level in each of up to seven bands of an octave (spectral flux).
+    """
+    steps = int(audio.shape[-1] / rate_hz / STEP_S)
+    if steps < 10 or not len(audio):
+        return None
+    power = _band_power(np.asarray(audio, np.float32).mean(axis=0), rate_hz, steps)
+    whole = power.sum(axis=1)
+    loudest_db = 10 * np.log10(max(float(whole.max()), 1e-20))
+    if loudest_db < SILENCE_DBFS:
+        return None
+    level = np.maximum(0, 1 + (10 * np.log10(whole + 1e-20) - loudest_db) / RANGE_DB)
+    bands = np.maximum(0, 1 + (10 * np.log10(power + 1e-20) - loudest_db) / RANGE_DB)
+    rise = np.zeros_like(bands)
+    rise[2:] = np.maximum(0, bands[2:] - bands[:-2])
+    onset = rise.mean(axis=1)
+    return Loudness(start_s, level, onset / max(1e-6, float(onset.max())))
+
+
+def _band_power(mono: NDArray[np.float32], rate_hz: int, steps: int) -> NDArray[np.float64]:
+    """Mean square in each band and step, (steps, bands)."""
+    size = 1 << round(np.log2(FRAME_S * rate_hz))
+    hop = rate_hz * STEP_S
+    firsts = (np.arange(steps) * hop + (hop - size) / 2).astype(int) + size // 2  # frames around their step
+    padded = np.pad(mono, size // 2 + 1)
+    window = np.hanning(size).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[np.clip(firsts, 0, len(padded) - size)]
+    spectrum = np.fft.rfft(frames * window, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    edges = [round(f * size / rate_hz) for f in BANDS_HZ if f <= rate_hz / 2]
+    edges = sorted({min(edge, power.shape[1] - 1) for edge in [*edges, power.shape[1] - 1]})
+    return np.add.reduceat(power, edges[:-1], axis=1) * (2 / (size * float(np.square(window).sum())))

@@ -1,0 +1,210 @@
+"""Where in the picture something moves with the sound: no weights, no classes. Ours.
+
+The motion of each 8 px cell (`motion`) is correlated with the level and the onsets of the sound (`hearing`) over
+lags of up to 0.12 s. The best cell is where the source is; the cells that share its fate, moving when it moves,
+are how far it reaches (common fate, Wertheimer 1923).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avstream.localization.hearing import loudness
+from avstream.localization.motion import Motion, Step, placed_at
+
+Heat = NDArray[np.float32]
+Series = NDArray[np.float64]
+
+LAG_S = 0.12  # 3 frames at 25 a second: sound is slow, and cameras, codecs and lips are not exact
+FEWEST_STEPS = 8
+SHARE = 0.66  # of the window that has to be one shot
+MOVES = 0.25  # gray levels above the rest of the picture, in the mean of the window: less is no motion
+WEIGHT = 0.3  # of the amount of motion, as an exponent
+FATE = 0.45  # the correlation with the best cell at which a cell belongs to the same thing
+SECOND = 0.8  # of the best score: what another thing must reach to count as sounding too
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SynchronyMap:
+    """The answer for one window, over its middle picture.
+
+    `heatmap` is float32 (rows, columns) in [0, 1]: 0.5 and more where the source is. The rest says how sure it is:
+    `correlation` of the best cell (0..1), `surprise`: by how many standard deviations it exceeds what wrong lags
+    give, `rank`: the share of wrong lags at which no cell does better (0..1), `rival`: the best score elsewhere over
+    the best (0..1), `motion`: mean gray levels of change in the best cell, `moving`: the share of cells that move,
+    `swing`: how much the sound's level varies (standard deviation, 1 is 45 dB).
+    """
+
+    heatmap: Heat
+    peak: tuple[float, float]
+    correlation: float
+    surprise: float
+    rank: float
+    rival: float
+    motion: float
+    moving: float
+    swing: float
+
+
+class Synchrony:
+    """One stream's motion, remembered so that overlapping windows share the work."""
+
+    def __init__(self) -> None:
+        self._motion = Motion()
+
+    def push(self, time_s: float, picture: NDArray[np.uint8]) -> None:
+        """Take a picture, uint8 (h, w) or (h, w, 3), of any size; one that was taken before is ignored. See `Motion.push`."""
+        self._motion.push(time_s, picture)
+
+    def look(
+        self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int, audio_start_s: float | None = None
+    ) -> SynchronyMap | None:
+        """What moves with float32 (channels, n) that begins at `audio_start_s` (None: `start_s`), between the two times.
+
+        None when it can't be told: silence, fewer than nine pictures, no motion, or no shot that fills two thirds.
+        """
+        steps = [step for step in self._motion.steps if step.start_s >= start_s - 1e-6 and step.end_s <= end_s + 1e-6]
+        shot = longest_shot(steps)
+        heard = loudness(audio, rate_hz, start_s if audio_start_s is None else audio_start_s)
+        if heard is None or len(shot) < FEWEST_STEPS or shot[-1].end_s - shot[0].start_s < SHARE * (end_s - start_s):
+            return None
+        starts, ends = np.array([step.start_s for step in shot]), np.array([step.end_s for step in shot])
+        cells = placed_at(shot, _nearest(ends, (start_s + end_s) / 2))
+        return compare(cells, heard.between(starts, ends), round(LAG_S / float(np.median(ends - starts))))
+
+
+def synchrony(
+    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    times_s: Sequence[float] | NDArray[np.float64],
+    audio: NDArray[np.float32],
+    rate_hz: int,
+    start_s: float = 0.0,
+) -> SynchronyMap | None:
+    """The map of one window: pictures uint8 (T, h, w) or (T, h, w, 3) at `times_s`, sound (channels, n) from `start_s`.
+
+    None when it can't be told. Raises ValueError for what is no picture.
+    """
+    one = Synchrony()
+    for time_s, picture in zip(times_s, frames, strict=True):
+        one.push(float(time_s), picture)
+    return one.look(start_s, start_s + audio.shape[-1] / rate_hz, audio, rate_hz)
+
+
+def _nearest(times_s: Series, time_s: float) -> int:
+    return int(np.abs(times_s - time_s).argmin())
+
+
+def longest_shot(steps: Sequence[Step]) -> list[Step]:
+    """The longest run of steps without a cut or a hole."""
+    best: list[Step] = []
+    run: list[Step] = []
+    for step in steps:
+        whole = not run or (abs(step.start_s - run[-1].end_s) < 1e-6 and step.cells.shape == run[-1].cells.shape)
+        run = [] if step.cut else [*run, step] if whole else [step]
+        best = run if len(run) > len(best) else best
+    return best
+
+
+def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
+    """The map from motion (T, rows, columns) and sound (2, T), for lags of up to `lag` steps; None without motion."""
+    count, rows, columns = cells.shape
+    soft = cv2.blur(np.ascontiguousarray(cells.transpose(1, 2, 0)), (3, 3)).reshape(-1, count).T
+    amount = soft.mean(axis=0)
+    amount = amount - np.median(amount)
+    score, by_lag = _scores(_unit(_own(soft)), heard, lag)
+    score = score * np.maximum(amount, 0) ** WEIGHT * (amount > MOVES)
+    if not score.max() > 0:
+        return None
+    smooth = cv2.blur(score.reshape(rows, columns).astype(np.float32), (3, 3), borderType=cv2.BORDER_REPLICATE)
+    heatmap, best, rival = _spread(smooth, cells, soft)
+    wrong = np.ones(count, bool)
+    wrong[np.arange(-2 * lag, 2 * lag + 1) % count] = False
+    weighted = by_lag[:, amount > MOVES]
+    true = float(by_lag[:, best][~wrong].max())
+    others = by_lag[wrong, best]
+    tops = weighted[wrong].max(axis=1)
+    return SynchronyMap(
+        heatmap=heatmap,
+        peak=((best % columns + 0.5) / columns, (best // columns + 0.5) / rows),
+        correlation=true,
+        surprise=float((true - others.mean()) / max(0.05, float(others.std()))) if others.size else 0.0,
+        rank=float((tops < true).mean()) if tops.size else 0.0,
+        rival=rival,
+        motion=float(amount[best]),
+        moving=float((amount > MOVES).mean()),
+        swing=float(heard[0].std()),
+    )
+
+
+def _own(series: NDArray[np.floating]) -> Series:
+    """Motion (T, cells) around its mean, without what the whole picture does at once (flicker, shake, grain)."""
+    own = series - series.mean(axis=0)
+    shared = np.median(series, axis=1)
+    shared = shared - shared.mean()
+    power = float(shared @ shared)
+    out: Series = own - np.outer(shared, shared @ own / power) if power > 1e-6 else own
+    return out
+
+
+def _unit(series: Series) -> Series:
+    """Each column with a length of 1."""
+    out: Series = series / np.maximum(np.sqrt(np.square(series).sum(axis=0)), 1e-6)
+    return out
+
+
+def _scores(motion: Series, heard: Series, lag: int) -> tuple[Series, Series]:
+    """The best correlation over the lags, (cells,), and the one for each shift of the sound around the window, (T, cells).
+
+    Level, onsets and the two together are tried: what hums follows the one, what strikes the other.
+    """
+    level, onset = _unit((heard - heard.mean(axis=1, keepdims=True)).T).T
+    features = np.stack([level, onset, _unit((level + onset)[:, None])[:, 0]])
+    spectrum = np.fft.rfft(motion, axis=0)
+    count, by_lag = len(motion), None
+    for feature in features:
+        one = np.fft.irfft(spectrum * np.fft.rfft(feature).conj()[:, None], count, axis=0)
+        by_lag = one if by_lag is None else np.maximum(by_lag, one)
+    assert by_lag is not None
+    return np.maximum(by_lag[np.arange(-lag, lag + 1)].max(axis=0), 0), by_lag
+
+
+def _spread(smooth: Heat, cells: Heat, soft: NDArray[np.floating]) -> tuple[Heat, int, float]:
+    """The heatmap, the best cell and how good the best cell outside its thing is, as a share."""
+    rows, columns = smooth.shape
+    heat = 0.45 * smooth / smooth.max()
+    left, best, rival = smooth.copy(), int(smooth.argmax()), 0.0
+    own = _unit(_own(cells.reshape(len(cells), -1)))
+    energy = cells.mean(axis=0)
+    energy = energy - np.median(energy)
+    for thing in range(3):
+        seed = int(left.argmax())
+        share = float(left.flat[seed] / smooth.flat[best])
+        if thing == 1:
+            rival = share
+        if share < (SECOND if thing else 0.0) or share <= 0:
+            break
+        fate = (_unit(_own(soft)[:, [seed]]).T @ own).reshape(rows, columns)
+        body = _body((fate > FATE) & (energy > MOVES), seed)
+        heat[body] = np.maximum(heat[body], 0.5 + 0.5 * share * smooth[body] / max(float(smooth[body].max()), 1e-9))
+        left[cv2.dilate(body.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = 0
+    return np.clip(heat, 0, 1).astype(np.float32), best, rival
+
+
+def _body(alike: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """The cells around the seed that belong together, without dents: motion shows at edges, things are whole."""
+    rows, columns = alike.shape
+    y, x = divmod(seed, columns)
+    near = alike.astype(np.uint8)
+    near[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2] |= alike[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+    near[y, x] = 1
+    _, names = cv2.connectedComponents(cv2.morphologyEx(near, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)))
+    mine = (names == names[y, x]) & (near > 0)
+    places = np.argwhere(mine)[:, ::-1].astype(np.int32)
+    hull = np.zeros((rows, columns), np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(places), 1)
+    return hull > 0

@@ -1,0 +1,167 @@
+"""How well the localizers find what sounds: `--scenes 500` on synthetic scenes with truth, `--clips FOLDER` on real ones.
+
+    python -m pipelines.evaluate_localization --scenes 500 --data ESC10 --json scenes.json --plot docs/reliability.png
+    python -m pipelines.evaluate_localization --fit 120 --data ESC10
+    python -m pipelines.evaluate_localization --clips FOLDER
+
+`--data` is a folder of ESC-10's recordings by label; without it all sounds are made. A further evaluation is a
+function from the arguments to a report, in EVALUATIONS under the name of its option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from avstream.localization.fusion import FEATURES, TABLE
+from pipelines.localization_plots import reliability_plot
+from pipelines.localization_scenes import CONDITIONS
+from pipelines.scene_sounds import Bank
+from pipelines.score_clips import clip_report
+from pipelines.score_scenes import (
+    Outcome,
+    calibration_error,
+    fitted,
+    outcomes,
+    ranks_above,
+    reliability,
+    shown_chance,
+    summary,
+)
+
+BARS = {"plain": 1.0, "off-screen": 1.0}  # share of N scenes; every other condition has a fifth
+FIT_SEED = 1_000_000  # far from those of any evaluation
+ABSENT_SHARE = 4  # scenes of each off-screen condition to one of each other, so that both are about as many
+COLUMNS = (
+    "scenes", "synchrony cIoU", "synchrony half", "peak on source", "motion alone cIoU", "motion alone half",
+    "middle cIoU", "side right", "said visible", "box right when visible", "said off-screen", "said null",
+)  # fmt: skip
+
+
+def scenes_report(args: argparse.Namespace) -> dict[str, Any]:
+    """Every method on every condition, the bars, and how far the chances can be believed."""
+    bank = Bank(held_out=True, data=args.data)
+    found: dict[str, list[Outcome]] = {}
+    for name in CONDITIONS:
+        count = max(1, round(args.scenes * BARS.get(name, 0.2)))
+        found[name] = list(outcomes(name, range(args.seed, args.seed + count), bank))
+    every = [one for group in found.values() for one in group if one.here is not None]
+    curves = {
+        "here": reliability([one.here or 0.0 for one in every], [one.inside for one in every]),
+        "absent": reliability([one.absent or 0.0 for one in every], [not one.on_screen for one in every]),
+    }
+    report = {
+        "scenes": args.scenes,
+        "seed": args.seed,
+        "recorded sound": args.data is not None,
+        "conditions": {name: summary(group) for name, group in found.items()},
+        "bars": bars(found),
+        "calibration error": {name: calibration_error(rows) for name, rows in curves.items()},
+        "reliability": curves,
+    }
+    if args.plot:
+        reliability_plot(curves, args.plot)
+    return report
+
+
+def bars(found: dict[str, list[Outcome]]) -> dict[str, float]:
+    """What the method has to reach; the cost is for 25 new pictures and one look, in percent of a 1 s hop."""
+    plain, away = found["plain"], found["off-screen"]
+    main, sides = summary(plain), [one.side for group in found.values() for one in group if one.side is not None]
+    here, gone = [shown_chance(one) for one in plain], [shown_chance(one) for one in away]
+    raw = [[one.features[0] if one.features is not None else -1.0 for one in group] for group in (plain, away)]
+    return {
+        "synchrony cIoU@0.5, %": main["synchrony cIoU"],
+        "right half, %": main["synchrony half"],
+        "off-screen AUC, fusion": ranks_above(here, gone),
+        "off-screen AUC, correlation alone": ranks_above(*raw),
+        "stereo side, %": float(100 * np.mean(sides)),
+        "cost, % of a hop": (25 * main["push ms a frame"] + main["look ms"]) / 10,
+    }
+
+
+def fit_report(args: argparse.Namespace) -> dict[str, Any]:
+    """Fit fusion's table on scenes that no evaluation uses, and write it into the package."""
+    found: list[Outcome] = []
+    for data in dict.fromkeys((None, args.data)):
+        bank = Bank(held_out=False, data=data)
+        for name in CONDITIONS:
+            count = args.fit * (ABSENT_SHARE if name.startswith("off-screen") else 1)
+            found += outcomes(name, range(FIT_SEED + args.seed, FIT_SEED + args.seed + count), bank, fitting=True)
+    command = f"python -m pipelines.evaluate_localization --fit {args.fit} --seed {args.seed}"
+    table = {
+        "made_by": command + (" --data ESC10" if args.data else ""),
+        "scenes": len(found),
+        "features": list(FEATURES),
+        **fitted(found),
+    }
+    rows = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in table.items()]
+    TABLE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+    return table
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """The report of `--scenes` as tables."""
+    table = Table("condition", *COLUMNS, title="%, on held-out scenes")
+    for name, row in report["conditions"].items():
+        table.add_row(name, *(figure(row.get(column)) for column in COLUMNS))
+    console.print(table)
+    bar = Table("bar", "measured")
+    for name, value in {**report["bars"], **{f"ECE {k}": v for k, v in report["calibration error"].items()}}.items():
+        bar.add_row(name, f"{value:.3f}" if value < 1 else f"{value:.1f}")
+    console.print(bar)
+
+
+def figure(value: float | None) -> str:
+    """A cell of the table."""
+    if value is None or np.isnan(value):
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
+
+
+EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "scenes": scenes_report,
+    "fit": fit_report,
+    "clips": lambda args: clip_report(args.clips),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    out = argparse.ArgumentParser("evaluate_localization", description=(__doc__ or "").split("\n")[0])
+    what = out.add_mutually_exclusive_group(required=True)
+    what.add_argument("--scenes", type=int, metavar="N", help="score every method on N scenes, and N/5 of each condition")
+    what.add_argument("--fit", type=int, metavar="N", help="fit fusion's table on N scenes a condition")
+    what.add_argument("--clips", type=Path, metavar="FOLDER", help="score on the real clips of AVE whose truth is known")
+    out.add_argument("--data", type=Path, metavar="ESC10", help="recorded sounds, LABEL/*.ogg")
+    out.add_argument("--seed", type=int, default=0)
+    out.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
+    out.add_argument("--plot", type=Path, metavar="PNG", help="draw the reliability of the chances there")
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one evaluation, print it, and write it as JSON."""
+    args = parser().parse_args(arguments)
+    cv2.setNumThreads(0)
+    name = next(name for name in EVALUATIONS if getattr(args, name) is not None)
+    report = EVALUATIONS[name](args)
+    console = Console()
+    if name == "scenes":
+        show(report, console)
+    else:
+        console.print_json(json.dumps(report))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The localizers on three real clips of AVE, whose truth was drawn by eye (`localization_clips.json`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from avstream.localization.fusion import fuse
+from avstream.localization.stereo import direction
+from avstream.localization.synchrony import Synchrony
+from avstream.records import AudioChunk
+from avstream.sources.movie import Movie
+from pipelines.localization_metrics import SIZE, box_truth, ciou
+from pipelines.score_scenes import holds
+
+TRUTH = Path(__file__).with_name("localization_clips.json")
+
+
+def clip_report(folder: Path) -> dict[str, Any]:
+    """For each clip in the folder whose truth is known, what is said of it. Raises SourceError for one that can't be read."""
+    truth = json.loads(TRUTH.read_text())["clips"]
+    return {name: clip(folder / f"{name}.mp4", known["boxes"]) for name, known in truth.items()}
+
+
+def clip(path: Path, boxes: list[list[float]]) -> dict[str, Any]:
+    """One clip as one window: all its sound, and its pictures at up to 30 a second."""
+    import numpy as np
+
+    eye, chunks = Synchrony(), list[AudioChunk]()
+    for item in Movie(path, picture_rate_hz=30, max_side=640):
+        if isinstance(item, AudioChunk):
+            chunks.append(item)
+        else:
+            eye.push(item.time_s, item.rgb)
+    audio, rate, start_s = np.concatenate([chunk.samples for chunk in chunks], axis=1), chunks[0].rate_hz, chunks[0].start_s
+    seen, bearing = eye.look(start_s, start_s + audio.shape[1] / rate, audio, rate), direction(audio, rate)
+    place = fuse(seen, bearing)
+    row: dict[str, Any] = {"visible": place.visible, "here": place.here, "absent": place.absent, "box": place.box}
+    row |= {"side": bearing.side, "azimuth": bearing.azimuth, "direction confidence": bearing.confidence}
+    if seen is not None:
+        owners = [(box[0], box[1], box[2], box[3]) for box in boxes]
+        row |= {"peak": seen.peak, "correlation": seen.correlation, "surprise": seen.surprise, "rank": seen.rank}
+        row["peak on source"] = any(holds(box, seen.peak) for box in owners)
+        row["cIoU"] = ciou(cv2.resize(seen.heatmap, (SIZE, SIZE)), box_truth(owners), 0.5)
+    return row

@@ -1,0 +1,169 @@
+"""Every localizer on every scene: what it says, whether that is right, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avstream.localization.fusion import FEATURES, features, fuse
+from avstream.localization.stereo import direction
+from avstream.localization.synchrony import Synchrony, SynchronyMap
+from avstream.records import Box
+from pipelines.localization_metrics import SIZE, auc, box_truth, ciou, success
+from pipelines.localization_scenes import Scene, make_scene
+from pipelines.scene_sounds import Bank
+
+CLEAR_DB = 3.0  # a level difference from which on the side can be asked for
+TOLERANCE = (8 / 320, 8 / 180)  # one cell: the peak is the middle of one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """One scene's answers. `overlaps` and `halves` are by method: cIoU at 0.5, and whether the half is right.
+
+    `features` is None when synchrony had no answer; `inside`: its peak is on a source. `side` is None where the level
+    difference is too small to ask. `visible`, `here` and `absent` are what fusion said. Times in milliseconds.
+    """
+
+    condition: str
+    on_screen: bool
+    overlaps: dict[str, float]
+    halves: dict[str, bool]
+    inside: bool
+    features: NDArray[np.float64] | None
+    side: bool | None
+    visible: bool | None
+    here: float | None
+    absent: float | None
+    push_ms: float
+    look_ms: float
+
+
+def outcomes(condition: str, seeds: Iterable[int], bank: Bank, *, fitting: bool = False) -> Iterator[Outcome]:
+    """The outcomes of the scenes of a condition; `fitting` leaves fusion out, whose table is then not there yet."""
+    for seed in seeds:
+        yield outcome(make_scene(condition, seed, bank), fitting=fitting)
+
+
+def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
+    """Ask everyone about a scene."""
+    eye, began = Synchrony(), perf_counter()
+    for time_s, gray in zip(scene.times_s, scene.gray, strict=True):
+        eye.push(float(time_s), gray)
+    pushed = perf_counter()
+    seen = eye.look(0.0, scene.audio.shape[1] / scene.rate_hz, scene.audio, scene.rate_hz)
+    bearing = direction(scene.audio, scene.rate_hz)
+    place = None if fitting else fuse(seen, bearing)
+    looked = perf_counter()
+    overlaps, halves = against_truth(scene, seen) if scene.boxes else ({}, {})
+    asked = abs(scene.level_db) >= CLEAR_DB
+    return Outcome(
+        scene.condition, bool(scene.boxes), overlaps, halves,
+        inside=seen is not None and any(holds(box, seen.peak) for box in scene.boxes),
+        features=None if seen is None else features(seen, bearing),
+        side=bearing.side == ("right" if scene.level_db > 0 else "left") if asked else None,
+        visible=place.visible if place else None,
+        here=place.here if place else None,
+        absent=place.absent if place else None,
+        push_ms=1000 * (pushed - began),
+        look_ms=1000 * (looked - pushed),
+    )  # fmt: skip
+
+
+def against_truth(scene: Scene, seen: SynchronyMap | None) -> tuple[dict[str, float], dict[str, bool]]:
+    """cIoU and the half of the picture for synchrony, and for what it must beat: motion alone, and the middle."""
+    truth, left = box_truth(scene.boxes), [(box[0] + box[2]) / 2 < 0.5 for box in scene.boxes]
+    motion = np.abs(np.diff(scene.gray.astype(np.int16), axis=0)).mean(axis=0).astype(np.float32)
+    motion = cv2.blur(motion, (25, 25))
+    middle = np.zeros((SIZE, SIZE), np.float32)
+    middle[SIZE // 4 : 3 * SIZE // 4, SIZE // 4 : 3 * SIZE // 4] = 1
+    maps = {"synchrony": None if seen is None else seen.heatmap, "motion alone": motion / max(1e-6, motion.max()), "middle": middle}
+    overlaps, halves = {}, {}
+    for name, heat in maps.items():
+        overlaps[name] = 0.0 if heat is None else ciou(cv2.resize(heat, (SIZE, SIZE)), truth, 0.5)
+        x = -1.0 if heat is None else (int(heat.argmax()) % heat.shape[1] + 0.5) / heat.shape[1]
+        halves[name] = heat is not None and (x < 0.5) in left
+    return overlaps, halves
+
+
+def holds(box: Box, point: tuple[float, float]) -> bool:
+    """Whether the point lies in the box, give or take a cell."""
+    (dx, dy), (x, y) = TOLERANCE, point
+    return box[0] - dx <= x <= box[2] + dx and box[1] - dy <= y <= box[3] + dy
+
+
+def ranks_above(ones: Sequence[float], others: Sequence[float]) -> float:
+    """The chance that one of `ones` is above one of `others` (area under the ROC curve), 0..1."""
+    a, b = np.asarray(ones, float)[:, None], np.asarray(others, float)[None]
+    return float((a > b).mean() + 0.5 * (a == b).mean()) if a.size and b.size else float("nan")
+
+
+def shown_chance(found: Outcome) -> float:
+    """How much speaks for a source in view; where nothing answered, nothing does."""
+    return -1.0 if found.absent is None else 1 - found.absent
+
+
+def summary(found: Sequence[Outcome]) -> dict[str, Any]:
+    """The figures of one condition: shares in percent."""
+    row: dict[str, Any] = {"scenes": len(found), "no answer": percent([one.features is None for one in found])}
+    for name in found[0].overlaps:
+        values = [one.overlaps[name] for one in found]
+        row[f"{name} cIoU"], row[f"{name} AUC"] = success(values), auc(values)
+        row[f"{name} half"] = percent([one.halves[name] for one in found])
+    row["peak on source"] = percent([one.inside for one in found])
+    sides = [one.side for one in found if one.side is not None]
+    row["side right"], row["sides asked"] = percent(sides), len(sides)
+    for word, answer in (("visible", True), ("off-screen", False), ("null", None)):
+        row[f"said {word}"] = percent([one.visible is answer for one in found])
+    said = [one for one in found if one.visible]
+    row["box right when visible"] = percent([one.inside for one in said])
+    row["push ms a frame"] = float(np.median([one.push_ms for one in found])) / 75
+    row["look ms"] = float(np.median([one.look_ms for one in found]))
+    return row
+
+
+def percent(values: Sequence[bool]) -> float:
+    """The share of True, percent; not a number when there is none to ask."""
+    return float(100 * np.mean(values)) if len(values) else float("nan")
+
+
+def fitted(found: Sequence[Outcome]) -> dict[str, list[float]]:
+    """The table of `fusion`: scaled features to the two chances, by logistic regression with a little ridge."""
+    answered = [one for one in found if one.features is not None]
+    x = np.stack([one.features for one in answered if one.features is not None])
+    mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-3)
+    x = np.hstack([(x - mean) / scale, np.ones((len(x), 1))])
+    here = logistic(x, np.array([one.inside for one in answered], float))
+    absent = logistic(x, np.array([not one.on_screen for one in answered], float))
+    rows = {"mean": mean, "scale": scale, "here": here, "absent": absent}
+    assert len(mean) == len(FEATURES)
+    return {name: [round(float(v), 4) for v in row] for name, row in rows.items()}
+
+
+def logistic(x: NDArray[np.float64], y: NDArray[np.float64], ridge: float = 1.0) -> NDArray[np.float64]:
+    """The weights (k,) of y (n,) on x (n, k), whose last column is constant: Newton's method."""
+    w, cost = np.zeros(x.shape[1]), np.full(x.shape[1], ridge)
+    cost[-1] = 0
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-x @ w))
+        hessian = (x * (p * (1 - p) + 1e-9)[:, None]).T @ x + np.diag(cost)
+        w = w - np.linalg.solve(hessian, x.T @ (p - y) + cost * w)
+    return w
+
+
+def reliability(chance: Sequence[float], true: Sequence[bool], bins: int = 10) -> list[tuple[float, float, int]]:
+    """For each tenth of the chances: their mean, the share that was true, and how many there are."""
+    p, y = np.asarray(chance), np.asarray(true, float)
+    where = np.minimum((p * bins).astype(int), bins - 1)
+    return [(float(p[where == k].mean()), float(y[where == k].mean()), int((where == k).sum())) for k in range(bins) if (where == k).any()]
+
+
+def calibration_error(rows: Sequence[tuple[float, float, int]]) -> float:
+    """Expected calibration error, 0..1."""
+    return sum(count * abs(said - was) for said, was, count in rows) / max(1, sum(count for *_, count in rows))

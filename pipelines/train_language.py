@@ -1,0 +1,186 @@
+"""Nano's language half: a small Llama in a true LLaVA, which says the evidence in a sentence.
+
+It reads what the 7B presets read: the sound's projected vector, the kept patches, and the window's words. In part
+of the examples the words are missing, so that the sentence can only come from the sound's own token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionModel,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
+
+from avstream import wording
+from avstream.alignment import ProjectionMLP
+from avstream.checkpoints import NANO
+from avstream.language import PLAIN_TEMPLATE
+from avstream.presets import DEFAULT_PROMPT
+from avstream.records import Sound
+from avstream.substitution import substitute
+from avstream.wording import LABELS, OTHER
+from pipelines.scenes import DRAWN
+from pipelines.train_alignment import Scenes, Sounds, hear, see
+from pipelines.train_vision import CONFIG, MEAN, SIZE_PX, STD
+
+IMAGE = "<image>"
+SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", IMAGE]
+PROMPTS = (DEFAULT_PROMPT, "What do you hear?", "What is sounding?", "Describe the sound in one sentence.", "Narrate.")
+WIDTH, LAYERS, BATCH, LR = 192, 3, 16, 1e-3
+Example = tuple[Tensor, list[int], list[int]]  # visual tokens (n, d), prompt ids, answer ids
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Whole words, of all that nano is asked and can say."""
+    sounds = [Sound(label, sure) for label in (*LABELS, OTHER) for sure in (0.5, 1.0)]
+    texts = [wording.heard(sounds), wording.sentence(sounds), PLAIN_TEMPLATE.format(content=""), *PROMPTS]
+    words = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    words.normalizer = normalizers.Replace(Regex(r"\s+"), " ")
+    words.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    words.decoder = decoders.Metaspace()
+    words.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=SPECIAL, show_progress=False))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+        additional_special_tokens=[IMAGE],
+    )  # fmt: skip
+
+
+def assemble(vision: CLIPVisionModel, words: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
+    """The whole LLaVA around the trained tower. Its last block is LLaVA's layer -1: nothing untrained is shipped."""
+    text = LlamaConfig(
+        vocab_size=len(words), hidden_size=WIDTH, intermediate_size=3 * WIDTH, num_hidden_layers=LAYERS,
+        num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=512,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=CONFIG, text_config=text, image_token_index=words.convert_tokens_to_ids(IMAGE),
+        vision_feature_layer=-1, vision_feature_select_strategy="full",
+    )  # fmt: skip
+    model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.load_state_dict(vision.state_dict())
+    model.model.vision_tower.requires_grad_(False)
+    return model
+
+
+class Examples:
+    """Draws examples: a sound, a scene, what the evidence says, and the sentence that is wanted."""
+
+    def __init__(
+        self, sounds: Sounds, scenes: Scenes, projection: ProjectionMLP, words: PreTrainedTokenizerFast
+    ) -> None:
+        with torch.inference_mode():
+            self._vectors = projection(sounds.vectors).clone()
+        self._sounds, self._scenes, self._words = sounds, scenes, words
+
+    def draw(self, rng: np.random.Generator) -> Example:
+        """One example. The words agree with the sound, or differ (then they win), or are missing."""
+        i = int(rng.integers(len(self._vectors)))
+        truth = [LABELS[j] for j in torch.nonzero(self._sounds.labels[i]).flatten().tolist()] or [OTHER]
+        kind = rng.choice(["agree", "differ", "missing"], p=[0.4, 0.25, 0.35])
+        if kind == "differ":
+            truth = [str(label) for label in rng.choice((*LABELS, OTHER), int(rng.integers(1, 4)), replace=False)]
+        rng.shuffle(truth)
+        if kind == "missing":  # nothing says in which order or how surely, so there is one answer
+            truth.sort(key=(*LABELS, OTHER).index)
+        sounds = [Sound(label, 1.0 if kind == "missing" else float(rng.uniform(0.4, 1.2))) for label in truth]
+        words = "" if kind == "missing" else wording.heard(sounds)
+        prompt = DEFAULT_PROMPT if rng.random() < 0.8 else str(rng.choice(PROMPTS))
+        return self.example(i, prompt, words, wording.sentence(sounds), rng)
+
+    def example(self, i: int, prompt: str, heard: str, answer: str, rng: np.random.Generator) -> Example:
+        """The i-th sound over a random scene, substituted with random k, zeroed or dropped."""
+        patches = self._scenes.tokens[int(rng.integers(len(self._scenes.tokens))), 1:]
+        k, mode = (int(rng.choice([0, 5, 15, 15, 40])), "drop") if rng.random() < 0.85 else (15, "zero")
+        tokens, _, _ = substitute(self._vectors[i], patches, k, mode)
+        if rng.random() < 0.1:
+            tokens = tokens[:1]  # sound only
+        content = f"{prompt}\n{IMAGE * len(tokens)}\n{heard}".strip()
+        ids = self._words(PLAIN_TEMPLATE.format(content=content)).input_ids
+        return tokens, ids, [*self._words(answer).input_ids, self._words.eos_token_id]
+
+
+def loss_of(model: LlavaForConditionalGeneration, batch: list[Example]) -> Tensor:
+    """Cross-entropy of the answers, by the very way that narrating takes: projector and `mm_encoder_outputs`."""
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+    ids = pad_sequence([torch.tensor(p + a) for _, p, a in batch], batch_first=True)
+    wanted = pad_sequence([torch.tensor([-100] * len(p) + a) for _, p, a in batch], True, -100)
+    features = [model.model.multi_modal_projector(tokens) for tokens, _, _ in batch]
+    output = model(
+        input_ids=ids,
+        attention_mask=(ids != 0).long(),
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=features)},
+    )
+    return cross_entropy(output.logits[:, :-1].flatten(0, 1), wanted[:, 1:].flatten(), ignore_index=-100)
+
+
+def train(model: LlavaForConditionalGeneration, examples: Examples, steps: int, seed: int) -> None:
+    """Train projector and language model; the tower is frozen."""
+    rng = np.random.default_rng(seed)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps, pct_start=0.05)
+    model.train()
+    for step in range(steps):
+        loss = loss_of(model, [examples.draw(rng) for _ in range(BATCH)])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 99:
+            print(json.dumps({"step": step + 1, "loss": round(loss.item(), 4)}), flush=True)
+    model.eval()
+
+
+def export(model: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a LLaVA checkpoint as the hub has them, in float16."""
+    model.half().save_pretrained(folder)
+    words.save_pretrained(folder)
+    CLIPImageProcessor(
+        size={"shortest_edge": SIZE_PX}, crop_size={"height": SIZE_PX, "width": SIZE_PX},
+        image_mean=list(MEAN), image_std=list(STD), resample=3,
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def run(corpus: Path, vision: Path, steps: int, seed: int) -> None:
+    """Train on top of the exported listener, projection and tower, and write the bundle's llava/."""
+    torch.manual_seed(seed)
+    tower = CLIPVisionModel.from_pretrained(vision, dtype=torch.float32).eval()
+    sounds, scenes = hear(corpus, "train", 8192, seed + 1), see(tower, 1024, seed + 2, DRAWN)
+    projection = ProjectionMLP.load(NANO / "alignment.safetensors", sounds.vectors.shape[1], CONFIG.hidden_size)
+    words = tokenizer()
+    model = assemble(tower, words)
+    train(model, Examples(sounds, scenes, projection, words), steps, seed)
+    export(model, words, NANO / "llava")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
+    parser.add_argument("--vision", type=Path, default=Path("runs/nano/vision/tower"))
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("medium")
+    run(args.corpus, args.vision, args.steps, args.seed)
+
+
+if __name__ == "__main__":
+    main()

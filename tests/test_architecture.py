@@ -1,0 +1,77 @@
+"""The house keeps its shape: who imports whom, and what a command costs before it does anything."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "avstream"
+STAGES = {"encoders", "alignment", "substitution", "language", "localization", "evidence"}
+LIGHT = {"records", "errors", "wording"}  # anyone may import these, and they import nobody heavy
+MAY = {
+    "records": set(),
+    "errors": set(),
+    "wording": {"records"},
+    "presets": {"errors"},
+    "checkpoints": {"errors", "presets"},
+    "windows": LIGHT,
+    "sources": LIGHT,
+    "overlay": LIGHT,
+    "sinks": LIGHT | {"overlay", "sources"},
+    "models": LIGHT | STAGES | {"checkpoints", "presets"},
+    "narrator": LIGHT | STAGES | {"models"},
+    "run": LIGHT | {"windows"},
+} | {stage: LIGHT for stage in STAGES}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The rooms of avstream that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[1] for name in node.names if name.name.startswith("avstream.")}
+        elif isinstance(node, ast.ImportFrom) and node.module == "avstream":
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("avstream."):
+            found.add(node.module.split(".")[1])
+    return found - {room(path)}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    if room(path) in MAY:
+        assert imported_rooms(path) <= MAY[room(path)]
+    else:
+        assert room(path) in {"__init__", "__main__", "cli"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_package_never_imports_the_pipelines(path):
+    assert "pipelines" not in path.read_text(encoding="utf-8").replace("python -m pipelines", "")
+
+
+def test_help_needs_no_torch_and_little_time():
+    code = (
+        "import sys, time, contextlib\n"
+        "from avstream.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "print('torch' in sys.modules, time.process_time())"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    torch_came, cpu_s = output.splitlines()[-1].split()
+    assert torch_came == "False"
+    assert float(cpu_s) < 0.5
+
+
+@pytest.mark.parametrize("first", ["avstream.sources.movie", "avstream.sinks.video", "avstream.sinks.muxing"])
+def test_cv2_comes_before_av(first):
+    """The other way round, the first window that OpenCV opens hangs."""
+    code = f"import {first}, sys; names = list(sys.modules); print(names.index('cv2') < names.index('av'))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "True"

@@ -1,0 +1,253 @@
+"""The command as people type it, in a process of its own: what it writes, what it says, how it ends."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import numpy as np
+import pytest
+
+from tests.synth import damage, make_movie
+
+TIMEOUT_S = 120
+
+
+def avstream(*arguments, cwd=None, env=None, timeout_s=TIMEOUT_S):
+    """Run the command; a traceback anywhere is a failure of whatever test called it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "avstream", *map(str, arguments)],
+        capture_output=True, text=True, timeout=timeout_s, cwd=cwd, env={**os.environ, **(env or {})}, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def movie(tmp_path_factory):
+    """Six seconds, a tone from 2 to 4 s, silence around it."""
+    return make_movie(tmp_path_factory.mktemp("cli") / "tone.mp4")
+
+
+@pytest.fixture(scope="session")
+def narrated(movie, tmp_path_factory):
+    """The movie with every output."""
+    out = tmp_path_factory.mktemp("out")
+    done = avstream(
+        "file", movie, "--srt", out / "a.srt", "--vtt", out / "a.vtt", "--jsonl", out / "a.jsonl",
+        "--render", out / "a.mp4",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done, out
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_all_outputs_are_whole_and_nothing_else_is_left(narrated):
+    _, out = narrated
+    assert sorted(path.name for path in out.iterdir()) == ["a.jsonl", "a.mp4", "a.srt", "a.vtt"]
+
+
+def test_json_lines_hold_every_window_with_its_evidence(narrated):
+    _, out = narrated
+    lines = lines_of(out / "a.jsonl")
+    assert [line["index"] for line in lines] == [0, 1, 2, 3]
+    assert lines[0]["focus_start_s"] == 0 and lines[-1]["focus_end_s"] == pytest.approx(6, abs=0.1)
+    assert all(a["focus_end_s"] == b["focus_start_s"] for a, b in zip(lines, lines[1:], strict=False))
+    for line in lines:
+        assert set(line) >= {"source", "index", "start_s", "end_s", "text", "sounds", "timings"}
+        for sound in line["sounds"]:
+            assert set(sound) == {"label", "confidence", "visible", "box", "direction", "level_dbfs"}
+            assert 0 <= sound["confidence"] <= 1
+    assert lines[1]["sounds"], "2 s of a loud tone are a sound"
+
+
+def test_captions_and_video_cover_the_tone(narrated):
+    _, out = narrated
+    assert "-->" in (out / "a.srt").read_text() and (out / "a.vtt").read_text().startswith("WEBVTT")
+    with av.open(str(out / "a.mp4")) as container:
+        kinds = {stream.type for stream in container.streams}
+        assert kinds == {"video", "audio"} and container.duration / 1e6 == pytest.approx(6, abs=0.15)
+
+
+def test_the_end_of_a_run_shows_windows_speed_and_stages(narrated):
+    done, _ = narrated
+    assert "4 windows" in done.stdout and "real-time factor" in done.stdout
+    for stage in ("audio", "vision", "language"):
+        assert f"{stage} " in done.stdout.split("p50/p95")[1]
+
+
+def test_a_muted_movie_claims_nothing(tmp_path):
+    quiet = make_movie(tmp_path / "quiet.mp4", tone=None)
+    done = avstream("file", quiet, "--jsonl", tmp_path / "a.jsonl", "--srt", tmp_path / "a.srt")
+    assert done.returncode == 0
+    assert all(line["sounds"] == [] and line["text"] == "" for line in lines_of(tmp_path / "a.jsonl"))
+    assert "-->" not in (tmp_path / "a.srt").read_text()
+
+
+def test_json_on_stdout_is_json_alone(movie):
+    done = avstream("file", movie, "--jsonl", "-")
+    assert [json.loads(line)["index"] for line in done.stdout.splitlines()] == [0, 1, 2, 3]
+    assert "real-time factor" in done.stderr
+
+
+@pytest.mark.parametrize("what", [{"video": False}, {"audio": False}])
+def test_sound_only_and_picture_only(tmp_path, what):
+    only = make_movie(tmp_path / "only.mkv", duration_s=4, **what)
+    done = avstream("file", only, "--jsonl", "-", "--render", tmp_path / "r.mp4")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines and (tmp_path / "r.mp4").stat().st_size > 1000
+    assert any(line["sounds"] for line in lines) == ("video" in what)
+
+
+def test_several_movies_go_to_a_folder_and_one_json(tmp_path, movie):
+    shutil.copy(movie, tmp_path / "b.mp4")
+    (tmp_path / "out").mkdir()
+    done = avstream(
+        "file", movie, tmp_path / "missing.mp4", tmp_path / "b.mp4", "--srt", tmp_path / "out",
+        "--jsonl", tmp_path / "all.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 3 and "missing.mp4" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.srt", "tone.srt"]
+    assert [line["source"] for line in lines_of(tmp_path / "all.jsonl")] == ["tone.mp4"] * 4 + ["b.mp4"] * 4
+
+
+def test_start_end_and_hop(movie):
+    done = avstream("file", movie, "--start", "0:01", "--end", "5", "--hop", "0.5", "--jsonl", "-")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["start_s"] for line in lines] == [1, 1.5, 2]
+    assert lines[-1]["end_s"] == 5
+
+
+def wrong(tmp_path, movie):
+    """Name -> (arguments, exit code, what the one line says)."""
+    text, empty = tmp_path / "text.mp4", tmp_path / "empty.mp4"
+    text.write_text("this is not a movie\n" * 50)
+    empty.write_bytes(b"")
+    return {
+        "no such file": ([tmp_path / "none.mp4"], 3, "none.mp4"),
+        "a directory": ([tmp_path], 3, "folder"),
+        "text named mp4": ([text], 3, "text.mp4"),
+        "empty": ([empty], 3, "empty"),
+        "folder missing": ([movie, "--srt", tmp_path / "no" / "a.srt"], 5, "is not there"),
+        "read-only": ([movie, "--srt", "/proc/a.srt"], 5, "/proc/a.srt"),
+        "output is input": ([movie, "--render", movie], 2, "both a movie to read and an output"),
+        "same output twice": ([movie, "--srt", tmp_path / "x", "--vtt", tmp_path / "x"], 2, "two outputs"),
+        "several into one": ([movie, text, "--srt", tmp_path / "x.srt"], 2, "existing folder"),
+        "unknown preset": ([movie, "--preset", "nanoo"], 2, "did you mean 'nano'"),
+        "k below 0": ([movie, "--tokens", "-1"], 2, "0 or more"),
+        "k above N": ([movie, "--tokens", "5000"], 2, "at most 100"),
+        "no such device": ([movie, "--device", "cuda"], 2, "cuda is not there"),
+        "hop 0": ([movie, "--hop", "0"], 2, "hop"),
+        "hop above the window": ([movie, "--hop", "4"], 2, "hop"),
+        "end before start": ([movie, "--start", "4", "--end", "2"], 2, "--end"),
+        "start after the end": ([movie, "--start", "100"], 3, "--start"),
+        "weights missing": ([movie, "--alignment", tmp_path / "none.safetensors"], 4, "none.safetensors"),
+    }
+
+
+WRONG = (
+    "no such file", "a directory", "text named mp4", "empty", "folder missing", "read-only", "output is input",
+    "same output twice", "several into one", "unknown preset", "k below 0", "k above N", "no such device", "hop 0",
+    "hop above the window", "end before start", "start after the end", "weights missing",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_one_clear_line(name, tmp_path, movie):
+    arguments, code, says = wrong(tmp_path, movie)[name]
+    before = movie.read_bytes()
+    done = avstream("file", *arguments)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert movie.read_bytes() == before
+
+
+def test_usage_errors_exit_with_2(movie):
+    assert avstream("file").returncode == 2
+    assert avstream("file", movie, "--start", "soon").returncode == 2
+    assert avstream().returncode == 2
+
+
+def test_an_interrupted_run_leaves_what_was_produced_valid(tmp_path):
+    """Ctrl-C once narrations came: exit 130, and every output is whole and under its own name."""
+    long = make_movie(tmp_path / "long.mp4", duration_s=240, size=(64, 48), fps=5, tone=(0, 240), square=None)
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "avstream", "file", str(long), "--hop", "0.5", "--srt", str(out / "a.srt"),
+         "--vtt", str(out / "a.vtt"), "--render", str(out / "a.mp4"), "--jsonl", str(out / "a.jsonl")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    part, until = out / "a.part.jsonl", time.monotonic() + TIMEOUT_S
+    while not (part.is_file() and part.read_text().count("\n") >= 8):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert sorted(path.name for path in out.iterdir()) == ["a.jsonl", "a.mp4", "a.srt", "a.vtt"]
+    lines = lines_of(out / "a.jsonl")
+    assert 8 <= len(lines) < 470 and "-->" in (out / "a.srt").read_text()
+    with av.open(str(out / "a.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 10
+
+
+def test_a_full_disk_costs_the_file_and_not_the_run(tmp_path, movie):
+    """A file size limit stands for the full disk: the same error comes back from write()."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900));"
+        "from avstream.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, "file", str(movie), "--jsonl", str(tmp_path / "a.jsonl")],
+        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 5 and "Traceback" not in done.stderr, done.stderr
+    assert "a.jsonl" in done.stderr and "4 windows" in done.stdout
+    assert lines_of(tmp_path / "a.jsonl"), "what was written before stays, in whole lines"
+
+
+def test_two_hundred_damaged_movies_in_one_run(tmp_path):
+    """No hang, no traceback, no crash; every copy is narrated as far as it can be read, or told of."""
+    rng = np.random.default_rng(11)
+    whole = [
+        make_movie(tmp_path / f"whole.{kind}", duration_s=2, size=(64, 48), fps=5, tone=(0, 2))
+        for kind in ("mp4", "mkv", "ts", "avi")
+    ]
+    copies = []
+    for i in range(200):
+        source = whole[i % len(whole)]
+        copies.append(damage(source, tmp_path / f"damaged-{i:03d}{source.suffix}", rng))
+    done = avstream("file", *copies, "--hop", "3", "--jsonl", tmp_path / "all.jsonl", timeout_s=280)
+    assert done.returncode in (0, 3), done.stderr[-2000:]
+    narrated = {line["source"] for line in lines_of(tmp_path / "all.jsonl")}
+    told = {copy.name for copy in copies if copy.name in done.stderr}
+    assert {copy.name for copy in copies} == narrated | told
+    assert len(narrated) > 100
+
+
+def test_a_movie_cut_in_half_is_narrated_and_told(tmp_path):
+    whole = make_movie(tmp_path / "whole.mkv", duration_s=8, tone=(0, 8))
+    half = tmp_path / "half.mkv"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    done = avstream("file", half, "--jsonl", "-")
+    assert done.returncode == 0 and "cut" in done.stderr
+    ends = [json.loads(line)["end_s"] for line in done.stdout.splitlines()]
+    assert 2 < max(ends) < 7
+
+
+def test_presets_are_listed():
+    done = avstream("presets", env={"COLUMNS": "160"})
+    assert done.returncode == 0
+    for name in ("nano", "tiny-llava", "onevision-0.5b", "llava-1.5-7b", "llava-1.6-7b"):
+        assert name in done.stdout
+    assert "embedded" in done.stdout

@@ -1,0 +1,96 @@
+"""Presets: what is accepted, and what an error says."""
+
+import pytest
+
+from avstream import models, presets
+from avstream.checkpoints import presence, resolve
+from avstream.errors import ConfigError, ModelError
+
+
+def test_every_preset_loads_and_opens_with_when_to_choose_it():
+    assert presets.names()[0] == "nano"
+    for name in presets.names():
+        assert presets.load(name).description
+        assert (presets.folder() / f"{name}.yaml").read_text().startswith("# Choose ")
+
+
+def test_an_override_wins_and_none_does_not():
+    settings = presets.load("nano", tokens=3, audio=None)
+    assert (settings.tokens, settings.audio) == (3, "whisperclip:nano")
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "says"),
+    [
+        ("nanno", {}, "did you mean 'nano'"),
+        ("nano", {"tokens": -1}, "0 or more, not -1"),
+        ("nano", {"unselected": "dropp"}, "did you mean 'drop'"),
+        ("nano", {"audio": "wisper"}, "did you mean 'whisper'"),
+        ("nano", {"device": "gpu"}, "unknown device 'gpu'"),
+        ("nano", {"dtype": "float"}, "unknown dtype"),
+        ("nano", {"prompt": "  "}, "prompt is empty"),
+        ("nano", {"threads": -2}, "threads must be"),
+        ("missing.yaml", {}, "no file"),
+    ],
+)
+def test_wrong_choices_are_told(name, overrides, says):
+    with pytest.raises(ConfigError, match=says):
+        presets.load(name, **overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tokns: 3", "unknown key 'tokns'; did you mean 'tokens'"),
+        ("tokens: many", "tokens must be int"),
+        ("tokens: true", "tokens must be int"),
+        ("- a list", "must hold `key: value`"),
+        ("a: [", "not valid YAML"),
+        ("description: x", "the key 'language' is missing"),
+    ],
+)
+def test_a_wrong_file_is_told(tmp_path, text, says):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        presets.load(str(path))
+
+
+def test_a_file_of_ones_own_works(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: mine\nlanguage: nano\naudio: whisper:nano\ntokens: 7\n")
+    assert presets.load(str(path)).tokens == 7
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "says"),
+    [
+        ({"tokens": 101}, ConfigError, "at most 100"),
+        ({"audio": "clap:nano"}, ConfigError, "no clap encoder"),
+        ({"audio": "whisper:nano"}, ConfigError, "no projection is shipped for whisper:nano"),
+        ({"alignment": "/no/such.safetensors"}, ModelError, "expected at /no/such"),
+        ({"language": "/no/such/folder"}, ModelError, "config.json at /no/such/folder"),
+        ({"prompt": "see <image>"}, ConfigError, "must not contain <image>"),
+        ({"device": "mps"}, ConfigError, "mps is not there"),
+    ],
+)
+def test_choices_that_do_not_fit_each_other_are_told(overrides, error, says):
+    with pytest.raises(error, match=says):
+        models.load(presets.load("nano", **overrides))
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="can't be loaded from"):
+        models.load(presets.load("nano", language=str(tmp_path)))
+
+
+def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert presence("openai/whisper-small") == "not downloaded"
+    assert presence("nano") == "embedded"
+    with pytest.raises(ModelError, match=r"hf download openai/whisper-small.*--preset nano"):
+        resolve("openai/whisper-small", "whisper")
