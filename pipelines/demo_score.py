@@ -1,7 +1,8 @@
 """What was narrated, beside what was true: the comparison that the demo prints. It knows records and rich only.
 
 A window of 3 s hears more than the part of the stream it speaks for (its focus). So a truth is looked for where
-the focus is well inside it, and a claim is wrong only when nothing of that name sounds anywhere in the window.
+the focus is well inside it, and a claim is wrong only when nothing of that name sounds anywhere in the window; an
+unidentified sound is no wrong claim where something sounds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from avstream.records import Sound
-from avstream.wording import clock, phrase
+from avstream.wording import OTHER, clock, phrase
 from pipelines.scene_movie import SceneEvent
 
 BLUR_S = 1.5  # half a window: how far a sound reaches into the narration of its neighbors
@@ -82,7 +83,7 @@ def judge_event(event: SceneEvent, lines: Sequence[Line]) -> Row:
     elif counts.get(event.label):
         verdict = "✗ too seldom"
     else:
-        verdict = "✗ mistaken" if counts else "✗ missed"
+        verdict = "✗ mistaken" if set(counts) - {OTHER} else "✗ not recognized" if counts else "✗ missed"
     return Row(event.start_s, event.end_s, event, heard, confidence, verdict)
 
 
@@ -102,7 +103,7 @@ def false_claims(truth: Sequence[SceneEvent], lines: Sequence[Line]) -> list[tup
         for sound in line["sounds"]
         if not any(
             event.audible
-            and event.label == sound["label"]
+            and sound["label"] in (event.label, OTHER)
             and event.start_s < line["end_s"]
             and line["start_s"] < event.end_s
             for event in truth

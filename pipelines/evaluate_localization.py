@@ -1,4 +1,4 @@
-"""How well the localizers find what sounds: `--scenes 500` on synthetic scenes with truth, `--clips FOLDER` on real ones.
+"""How well the localizers find what sounds: `--scenes 500` on synthetic scenes, `--clips FOLDER` on real ones.
 
     python -m pipelines.evaluate_localization --scenes 500 --data ESC10 --json scenes.json --plot docs/reliability.png
     python -m pipelines.evaluate_localization --fit 120 --data ESC10
@@ -37,7 +37,7 @@ from pipelines.score_scenes import (
     summary,
 )
 
-BARS = {"plain": 1.0, "off-screen": 1.0}  # share of N scenes; every other condition has a fifth
+WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
 FIT_SEED = 1_000_000  # far from those of any evaluation
 ABSENT_SHARE = 4  # scenes of each off-screen condition to one of each other, so that both are about as many
 COLUMNS = (
@@ -51,13 +51,9 @@ def scenes_report(args: argparse.Namespace) -> dict[str, Any]:
     bank = Bank(held_out=True, data=args.data)
     found: dict[str, list[Outcome]] = {}
     for name in CONDITIONS:
-        count = max(1, round(args.scenes * BARS.get(name, 0.2)))
+        count = args.scenes if name in WHOLE else max(1, args.scenes // 10)
         found[name] = list(outcomes(name, range(args.seed, args.seed + count), bank))
-    every = [one for group in found.values() for one in group if one.here is not None]
-    curves = {
-        "here": reliability([one.here or 0.0 for one in every], [one.inside for one in every]),
-        "absent": reliability([one.absent or 0.0 for one in every], [not one.on_screen for one in every]),
-    }
+    curves = believed([one for group in found.values() for one in group if one.here is not None])
     report = {
         "scenes": args.scenes,
         "seed": args.seed,
@@ -70,6 +66,15 @@ def scenes_report(args: argparse.Namespace) -> dict[str, Any]:
     if args.plot:
         reliability_plot(curves, args.plot)
     return report
+
+
+def believed(every: list[Outcome]) -> dict[str, list[tuple[float, float, float]]]:
+    """The reliability of both chances, were half of all sounds off-screen, as when they were fitted."""
+    seen = [one.on_screen for one in every]
+    weights = [1 / max(1, seen.count(one)) for one in seen]
+    here = reliability([one.here or 0.0 for one in every], [one.inside for one in every], weights)
+    absent = reliability([one.absent or 0.0 for one in every], [not one for one in seen], weights)
+    return {"here": here, "absent": absent}
 
 
 def bars(found: dict[str, list[Outcome]]) -> dict[str, float]:
@@ -111,6 +116,7 @@ def fit_report(args: argparse.Namespace) -> dict[str, Any]:
 def show(report: dict[str, Any], console: Console) -> None:
     """The report of `--scenes` as tables."""
     table = Table("condition", *COLUMNS, title="%, on held-out scenes")
+    console = Console(width=max(200, console.width))
     for name, row in report["conditions"].items():
         table.add_row(name, *(figure(row.get(column)) for column in COLUMNS))
     console.print(table)
@@ -138,9 +144,9 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     out = argparse.ArgumentParser("evaluate_localization", description=(__doc__ or "").split("\n")[0])
     what = out.add_mutually_exclusive_group(required=True)
-    what.add_argument("--scenes", type=int, metavar="N", help="score every method on N scenes, and N/5 of each condition")
+    what.add_argument("--scenes", type=int, metavar="N", help="score all on N scenes, and N/10 of each condition")
     what.add_argument("--fit", type=int, metavar="N", help="fit fusion's table on N scenes a condition")
-    what.add_argument("--clips", type=Path, metavar="FOLDER", help="score on the real clips of AVE whose truth is known")
+    what.add_argument("--clips", type=Path, metavar="FOLDER", help="score on the clips of AVE whose truth is known")
     out.add_argument("--data", type=Path, metavar="ESC10", help="recorded sounds, LABEL/*.ogg")
     out.add_argument("--seed", type=int, default=0)
     out.add_argument("--json", type=Path, metavar="FILE", help="write the report there")

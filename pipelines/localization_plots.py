@@ -13,13 +13,13 @@ INK, FAINT, MARK = (40, 40, 40), (215, 215, 215), (180, 100, 30)
 TITLES = {"here": "said: the source is here", "absent": "said: out of the picture"}
 
 
-def reliability_plot(curves: Mapping[str, Sequence[tuple[float, float, int]]], path: Path) -> None:
-    """Each curve side by side: what was said against what was true, dots as large as there are scenes. Writes a PNG."""
+def reliability_plot(curves: Mapping[str, Sequence[tuple[float, float, float]]], path: Path) -> None:
+    """Each curve side by side: what was said against what was true, dots by their share of the scenes. Writes a PNG."""
     image = np.hstack([_panel(TITLES[name], rows) for name, rows in curves.items()])
     cv2.imwrite(str(path), image)
 
 
-def _panel(title: str, rows: Sequence[tuple[float, float, int]]) -> np.ndarray:
+def _panel(title: str, rows: Sequence[tuple[float, float, float]]) -> np.ndarray:
     image = np.full((SIDE + 2 * EDGE, SIDE + 2 * EDGE, 3), 255, np.uint8)
 
     def at(x: float, y: float) -> tuple[int, int]:
@@ -33,8 +33,8 @@ def _panel(title: str, rows: Sequence[tuple[float, float, int]]) -> np.ndarray:
     cv2.line(image, at(0, 0), at(1, 1), FAINT, 2, cv2.LINE_AA)
     points = [at(said, was) for said, was, _ in rows]
     cv2.polylines(image, [np.array(points, np.int32)], False, MARK, 2, cv2.LINE_AA)
-    for point, (_, _, count) in zip(points, rows, strict=True):
-        cv2.circle(image, point, 3 + round(min(11.0, count**0.5 / 3)), MARK, -1, cv2.LINE_AA)
+    for point, (_, _, share) in zip(points, rows, strict=True):
+        cv2.circle(image, point, 3 + round(22 * share**0.5), MARK, -1, cv2.LINE_AA)
     _text(image, title, (EDGE, EDGE - 24), 0.55)
     _text(image, "chance given, %", (EDGE + SIDE // 2 - 60, EDGE + SIDE + 46))
     _text(image, "true, %", (8, EDGE - 10))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from avstream.records import Box
 from pipelines.backdrops import background
-from pipelines.scene_sounds import RATE_HZ, SECONDS, Bank, loudness, placed, room
+from pipelines.scene_sounds import RATE_HZ, SECONDS, Bank, loudness, mixed
 from pipelines.sprites import DRAWINGS, draw_source, premultiplied
 
 FPS = 25
@@ -195,7 +195,9 @@ def view(world: NDArray[np.uint8], pose: NDArray[np.float64]) -> NDArray[np.uint
     return np.asarray(cv2.warpAffine(world, turn, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT), np.uint8)
 
 
-def film(things: Sequence[Mover], camera: str, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def film(
+    things: Sequence[Mover], camera: str, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """The pictures, uint8 (T, 180, 320), and the camera's path."""
     frames = FPS * SECONDS
     size = (WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN)
@@ -260,7 +262,7 @@ def make_scene(condition: str, seed: int, bank: Bank) -> Scene:
         gray = cut_in(gray, bank, rng)
     gray = spoiled(gray, recipe.spoil, rng)
     pans = [2 * (thing.center[0] - MARGIN) / WIDTH - 1 for thing in things[: len(seen)]] or [rng.uniform(-1, 1)]
-    audio, level_db = mixed(sounds, pans, recipe, rng)
+    audio, level_db = mixed(sounds, pans, rng, reverberant=recipe.reverberant)
     boxes = [picture_box(thing, path[len(path) // 2]) for thing in things]
     times = np.arange(len(gray)) / FPS
     return Scene(
@@ -286,20 +288,3 @@ def picture_box(thing: Mover, pose: NDArray[np.float64]) -> Box:
     x, y = MARGIN + pose[0], MARGIN + pose[1]
     sides = np.clip([(left - x) / WIDTH, (top - y) / HEIGHT, (right - x) / WIDTH, (bottom - y) / HEIGHT], 0, 1)
     return float(sides[0]), float(sides[1]), float(sides[2]), float(sides[3])
-
-
-def mixed(
-    sounds: Sequence[NDArray[np.float32]], pans: Sequence[float], recipe: Recipe, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], float]:
-    """All sounds where they are, in a room, with its noise: float32 (2, n); and the level of right over left, dB."""
-    out = np.zeros((2, RATE_HZ * SECONDS), np.float32)
-    for sound, pan in zip(sounds, pans, strict=True):
-        direct = placed(sound, pan, rng)
-        out += room(direct, rng) if recipe.reverberant else direct
-    power = np.square(out, dtype=np.float64).mean(axis=1)
-    level_db = 10 * float(np.log10(power[1] / power[0]))
-    loud = float(np.sqrt(power.max()))
-    out += (loud * 10 ** (-rng.uniform(18, 45) / 20) * rng.standard_normal(out.shape)).astype(np.float32)
-    return out * np.float32(0.7 / np.abs(out).max()), level_db
-
-

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 import cv2  # noqa: F401  before av: the other way round their libraries clash
@@ -64,7 +65,7 @@ class Bank:
         return np.pad(piece, (0, SECONDS * RATE_HZ - len(piece)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def made(label: str, number: int) -> NDArray[np.float32]:
     """The numbered sound of a label: five seconds, so that scenes begin anywhere in it."""
     return synthesize(label, 5.0, RATE_HZ, np.random.default_rng([5, number, *label.encode()]))
@@ -95,7 +96,7 @@ def placed(sound: NDArray[np.float32], pan: float, rng: np.random.Generator) -> 
     late_s = rng.choice([0.0, 0.0003, 0.0006]) * pan  # to the far side; 0 for a knob
     spectrum = np.fft.rfft(sound)
     turn = np.exp(1j * np.pi * np.fft.rfftfreq(len(sound), 1 / RATE_HZ) * late_s)
-    pair = np.stack([np.fft.irfft(spectrum / turn, len(sound)) / half, np.fft.irfft(spectrum * turn, len(sound)) * half])
+    pair = np.fft.irfft(np.stack([spectrum / turn / half, spectrum * turn * half]), len(sound))
     return pair.astype(np.float32)
 
 
@@ -109,3 +110,18 @@ def room(pair: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.floa
     size = 1 << (pair.shape[1] + count).bit_length()
     wet = np.fft.irfft(np.fft.rfft(pair.mean(axis=0), size) * np.fft.rfft(tail, size), size)[:, : pair.shape[1]]
     return (pair + wet).astype(np.float32)
+
+
+def mixed(
+    sounds: Sequence[NDArray[np.float32]], pans: Sequence[float], rng: np.random.Generator, *, reverberant: bool = False
+) -> tuple[NDArray[np.float32], float]:
+    """All sounds where they are, in a room, with its noise: float32 (2, n); and the level of right over left, dB."""
+    out = np.zeros((2, RATE_HZ * SECONDS), np.float32)
+    for sound, pan in zip(sounds, pans, strict=True):
+        direct = placed(sound, pan, rng)
+        out += room(direct, rng) if reverberant else direct
+    power = np.square(out, dtype=np.float64).mean(axis=1)
+    level_db = 10 * float(np.log10(power[1] / power[0]))
+    loud = float(np.sqrt(power.max()))
+    out += (loud * 10 ** (-rng.uniform(18, 45) / 20) * rng.standard_normal(out.shape)).astype(np.float32)
+    return out * np.float32(0.7 / np.abs(out).max()), level_db

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from avstream.localization.fusion import fuse
 from avstream.localization.stereo import direction
@@ -20,22 +21,21 @@ TRUTH = Path(__file__).with_name("localization_clips.json")
 
 
 def clip_report(folder: Path) -> dict[str, Any]:
-    """For each clip in the folder whose truth is known, what is said of it. Raises SourceError for one that can't be read."""
+    """What is said of each clip in the folder whose truth is known. Raises SourceError for one that can't be read."""
     truth = json.loads(TRUTH.read_text())["clips"]
     return {name: clip(folder / f"{name}.mp4", known["boxes"]) for name, known in truth.items()}
 
 
 def clip(path: Path, boxes: list[list[float]]) -> dict[str, Any]:
     """One clip as one window: all its sound, and its pictures at up to 30 a second."""
-    import numpy as np
-
     eye, chunks = Synchrony(), list[AudioChunk]()
     for item in Movie(path, picture_rate_hz=30, max_side=640):
         if isinstance(item, AudioChunk):
             chunks.append(item)
         else:
             eye.push(item.time_s, item.rgb)
-    audio, rate, start_s = np.concatenate([chunk.samples for chunk in chunks], axis=1), chunks[0].rate_hz, chunks[0].start_s
+    audio = np.concatenate([chunk.samples for chunk in chunks], axis=1)
+    rate, start_s = chunks[0].rate_hz, chunks[0].start_s
     seen, bearing = eye.look(start_s, start_s + audio.shape[1] / rate, audio, rate), direction(audio, rate)
     place = fuse(seen, bearing)
     row: dict[str, Any] = {"visible": place.visible, "here": place.here, "absent": place.absent, "box": place.box}

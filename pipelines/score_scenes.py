@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import cv2
@@ -28,7 +28,7 @@ class Outcome:
     """One scene's answers. `overlaps` and `halves` are by method: cIoU at 0.5, and whether the half is right.
 
     `features` is None when synchrony had no answer; `inside`: its peak is on a source. `side` is None where the level
-    difference is too small to ask. `visible`, `here` and `absent` are what fusion said. Times in milliseconds.
+    difference is too small to ask. `visible`, `here` and `absent` are what fusion said. Times in milliseconds of CPU.
     """
 
     condition: str
@@ -53,14 +53,14 @@ def outcomes(condition: str, seeds: Iterable[int], bank: Bank, *, fitting: bool 
 
 def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
     """Ask everyone about a scene."""
-    eye, began = Synchrony(), perf_counter()
+    eye, began = Synchrony(), process_time()
     for time_s, gray in zip(scene.times_s, scene.gray, strict=True):
         eye.push(float(time_s), gray)
-    pushed = perf_counter()
+    pushed = process_time()
     seen = eye.look(0.0, scene.audio.shape[1] / scene.rate_hz, scene.audio, scene.rate_hz)
     bearing = direction(scene.audio, scene.rate_hz)
     place = None if fitting else fuse(seen, bearing)
-    looked = perf_counter()
+    looked = process_time()
     overlaps, halves = against_truth(scene, seen) if scene.boxes else ({}, {})
     asked = abs(scene.level_db) >= CLEAR_DB
     return Outcome(
@@ -77,13 +77,13 @@ def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
 
 
 def against_truth(scene: Scene, seen: SynchronyMap | None) -> tuple[dict[str, float], dict[str, bool]]:
-    """cIoU and the half of the picture for synchrony, and for what it must beat: motion alone, and the middle."""
+    """Overlap (cIoU) and half of the picture for synchrony and what it must beat: motion alone, the middle."""
     truth, left = box_truth(scene.boxes), [(box[0] + box[2]) / 2 < 0.5 for box in scene.boxes]
     motion = np.abs(np.diff(scene.gray.astype(np.int16), axis=0)).mean(axis=0).astype(np.float32)
     motion = cv2.blur(motion, (25, 25))
     middle = np.zeros((SIZE, SIZE), np.float32)
     middle[SIZE // 4 : 3 * SIZE // 4, SIZE // 4 : 3 * SIZE // 4] = 1
-    maps = {"synchrony": None if seen is None else seen.heatmap, "motion alone": motion / max(1e-6, motion.max()), "middle": middle}
+    maps = {"synchrony": seen and seen.heatmap, "motion alone": motion / max(1e-6, motion.max()), "middle": middle}
     overlaps, halves = {}, {}
     for name, heat in maps.items():
         overlaps[name] = 0.0 if heat is None else ciou(cv2.resize(heat, (SIZE, SIZE)), truth, 0.5)
@@ -123,7 +123,7 @@ def summary(found: Sequence[Outcome]) -> dict[str, Any]:
         row[f"said {word}"] = percent([one.visible is answer for one in found])
     said = [one for one in found if one.visible]
     row["box right when visible"] = percent([one.inside for one in said])
-    row["push ms a frame"] = float(np.median([one.push_ms for one in found])) / 75
+    row["push ms a frame"] = float(np.median([one.push_ms for one in found])) / 75  # 3 s at 25 a second
     row["look ms"] = float(np.median([one.look_ms for one in found]))
     return row
 
@@ -157,13 +157,17 @@ def logistic(x: NDArray[np.float64], y: NDArray[np.float64], ridge: float = 1.0)
     return w
 
 
-def reliability(chance: Sequence[float], true: Sequence[bool], bins: int = 10) -> list[tuple[float, float, int]]:
-    """For each tenth of the chances: their mean, the share that was true, and how many there are."""
+def reliability(
+    chance: Sequence[float], true: Sequence[bool], weights: Sequence[float], bins: int = 10
+) -> list[tuple[float, float, float]]:
+    """For each tenth of the chances: their mean, the share that was true, and the share of all that it holds."""
+    w = np.asarray(weights) / np.sum(weights)
     p, y = np.asarray(chance), np.asarray(true, float)
     where = np.minimum((p * bins).astype(int), bins - 1)
-    return [(float(p[where == k].mean()), float(y[where == k].mean()), int((where == k).sum())) for k in range(bins) if (where == k).any()]
+    full = [where == k for k in range(bins) if (where == k).any()]
+    return [(float(p[k] @ w[k] / w[k].sum()), float(y[k] @ w[k] / w[k].sum()), float(w[k].sum())) for k in full]
 
 
-def calibration_error(rows: Sequence[tuple[float, float, int]]) -> float:
+def calibration_error(rows: Sequence[tuple[float, float, float]]) -> float:
     """Expected calibration error, 0..1."""
-    return sum(count * abs(said - was) for said, was, count in rows) / max(1, sum(count for *_, count in rows))
+    return sum(share * abs(said - was) for said, was, share in rows)

@@ -22,6 +22,7 @@ from pipelines.train_localizer import Batches, Settings, Synthetic, Trainer
 from tests import parity
 from tests.test_beats import SMALL
 from tests.test_beats import save as save_beats
+from tests.test_localization_metrics import write_wav
 
 CPU = torch.device("cpu")
 MERGES = ("p h", "o t", "ph ot", "phot o</w>", "o f</w>", "b e", "l l</w>", "be ll</w>")
@@ -338,7 +339,7 @@ def test_resumed_equals_uninterrupted(tmp_path, grounder, encoder):
         Trainer(grounder, encoder, settings, tmp_path / "whole").resume(4)
 
 
-def test_train_and_evaluate_from_the_command_line(tmp_path, folder, write_wav, capsys):
+def test_train_and_evaluate_from_the_command_line(tmp_path, folder, capsys):
     models = ["--beats", str(folder / "beats.pt"), "--clipseg", str(folder / "clipseg"), "--device", "cpu"]
     data, scenes = tmp_path / "data", Synthetic(3, 16_000, 5, 80, 0.5)
     for i in range(3):
@@ -362,13 +363,6 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, folder, write_wav, c
     assert train_localizer.main(["--synthetic", "0", *out, *models]) == 2
     assert train_localizer.main(["--data", str(tmp_path / "none"), *out, *models]) == SourceError.exit_code
     assert evaluate_acl.main(["--dataset", "flickr", *options]) == SourceError.exit_code
-
-
-@pytest.fixture
-def write_wav():
-    from tests.test_localization_metrics import write_wav
-
-    return write_wav
 
 
 # Parity

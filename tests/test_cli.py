@@ -1,5 +1,6 @@
 """The command as people type it, in a process of its own: what it writes, what it says, how it ends."""
 
+import itertools
 import json
 import os
 import shutil
@@ -59,7 +60,7 @@ def test_json_lines_hold_every_window_with_its_evidence(narrated):
     lines = lines_of(out / "a.jsonl")
     assert [line["index"] for line in lines] == [0, 1, 2, 3]
     assert lines[0]["focus_start_s"] == 0 and lines[-1]["focus_end_s"] == pytest.approx(6, abs=0.1)
-    assert all(a["focus_end_s"] == b["focus_start_s"] for a, b in zip(lines, lines[1:], strict=False))
+    assert all(a["focus_end_s"] == b["focus_start_s"] for a, b in itertools.pairwise(lines))
     for line in lines:
         assert set(line) >= {"source", "index", "start_s", "end_s", "text", "sounds", "timings"}
         for sound in line["sounds"]:

@@ -22,7 +22,8 @@ from avstream.localization.synchrony import SynchronyMap
 from avstream.records import Box, Direction
 
 TABLE = Path(__file__).with_name("fusion.json")
-SURE_HERE = 0.7
+SHARE = 0.66  # of the window that one shot must fill before anything is claimed
+SURE_HERE = 0.8
 SURE_ABSENT = 0.8
 FEATURES = ("correlation", "surprise", "rank", "rival", "motion", "moving", "swing", "agreement")
 
@@ -52,7 +53,7 @@ class Place:
 
 def fuse(seen: SynchronyMap | None, bearing: Bearing) -> Place:
     """The place of the one sound of a window. Of several at once nobody knows which it is: see `unattributed`."""
-    if seen is None:
+    if seen is None or seen.share < SHARE:
         return Place(None, None, None, bearing.side, None, None)
     here, absent = chances(features(seen, bearing))
     box = box_of(seen.heatmap, seen.peak) if here >= SURE_HERE else None
@@ -72,9 +73,8 @@ def features(seen: SynchronyMap, bearing: Bearing) -> NDArray[np.float64]:
     across = 2 * seen.peak[0] - 1
     agreement = 0.0 if bearing.side is None else bearing.confidence * float(np.tanh(4 * bearing.azimuth * across))
     surprise = float(np.log1p(max(0.0, seen.surprise)))
-    return np.array(
-        [seen.correlation, surprise, seen.rank, seen.rival, np.log1p(seen.motion), min(1, 4 * seen.moving), seen.swing, agreement]
-    )  # fmt: skip
+    amounts = np.log1p(seen.motion), min(1.0, 4 * seen.moving), seen.swing
+    return np.array([seen.correlation, surprise, seen.rank, seen.rival, *amounts, agreement])
 
 
 def chances(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -88,7 +88,8 @@ def chances(values: NDArray[np.float64]) -> tuple[float, float]:
 @cache
 def weights() -> dict[str, Any]:
     """The fitted table: `mean` and `scale` (8,), `here` and `absent` (9,), the last one constant."""
-    return {name: np.array(row) if isinstance(row, list) else row for name, row in json.loads(TABLE.read_text()).items()}
+    table = json.loads(TABLE.read_text())
+    return {name: np.array(row) if isinstance(row, list) else row for name, row in table.items()}
 
 
 def box_of(heatmap: NDArray[np.float32], peak: tuple[float, float]) -> Box | None:

@@ -8,7 +8,7 @@ are how far it reaches (common fate, Wertheimer 1923).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,11 +18,11 @@ from avstream.localization.hearing import loudness
 from avstream.localization.motion import Motion, Step, placed_at
 
 Heat = NDArray[np.float32]
-Series = NDArray[np.float64]
+Series = NDArray[np.floating]
 
 LAG_S = 0.12  # 3 frames at 25 a second: sound is slow, and cameras, codecs and lips are not exact
 FEWEST_STEPS = 8
-SHARE = 0.66  # of the window that has to be one shot
+SHARE = 0.45  # of the window that has to be one shot, the one in its middle
 MOVES = 0.25  # gray levels above the rest of the picture, in the mean of the window: less is no motion
 WEIGHT = 0.3  # of the amount of motion, as an exponent
 FATE = 0.45  # the correlation with the best cell at which a cell belongs to the same thing
@@ -37,7 +37,8 @@ class SynchronyMap:
     `correlation` of the best cell (0..1), `surprise`: by how many standard deviations it exceeds what wrong lags
     give, `rank`: the share of wrong lags at which no cell does better (0..1), `rival`: the best score elsewhere over
     the best (0..1), `motion`: mean gray levels of change in the best cell, `moving`: the share of cells that move,
-    `swing`: how much the sound's level varies (standard deviation, 1 is 45 dB).
+    `swing`: how much the sound's level varies (standard deviation, 1 is 45 dB), `share`: of the window, what was seen
+    in one shot.
     """
 
     heatmap: Heat
@@ -49,6 +50,7 @@ class SynchronyMap:
     motion: float
     moving: float
     swing: float
+    share: float = 1.0
 
 
 class Synchrony:
@@ -58,24 +60,29 @@ class Synchrony:
         self._motion = Motion()
 
     def push(self, time_s: float, picture: NDArray[np.uint8]) -> None:
-        """Take a picture, uint8 (h, w) or (h, w, 3), of any size; one that was taken before is ignored. See `Motion.push`."""
+        """Take a picture, uint8 (h, w) or (h, w, 3), of any size; one taken before is ignored. See `Motion.push`."""
         self._motion.push(time_s, picture)
 
     def look(
         self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int, audio_start_s: float | None = None
     ) -> SynchronyMap | None:
-        """What moves with float32 (channels, n) that begins at `audio_start_s` (None: `start_s`), between the two times.
+        """What moves between the two times with float32 (channels, n) from `audio_start_s` on (None: `start_s`).
 
-        None when it can't be told: silence, fewer than nine pictures, no motion, or no shot that fills two thirds.
+        None when it can't be told: silence, fewer than nine pictures, no motion, or a shot under half of the window.
         """
         steps = [step for step in self._motion.steps if step.start_s >= start_s - 1e-6 and step.end_s <= end_s + 1e-6]
-        shot = longest_shot(steps)
+        middle_s = (start_s + end_s) / 2
+        shot = shot_at(steps, middle_s)
         heard = loudness(audio, rate_hz, start_s if audio_start_s is None else audio_start_s)
-        if heard is None or len(shot) < FEWEST_STEPS or shot[-1].end_s - shot[0].start_s < SHARE * (end_s - start_s):
+        if heard is None or len(shot) < FEWEST_STEPS:
+            return None
+        share = (shot[-1].end_s - shot[0].start_s) / (end_s - start_s)
+        if share < SHARE:
             return None
         starts, ends = np.array([step.start_s for step in shot]), np.array([step.end_s for step in shot])
-        cells = placed_at(shot, _nearest(ends, (start_s + end_s) / 2))
-        return compare(cells, heard.between(starts, ends), round(LAG_S / float(np.median(ends - starts))))
+        cells, lag = placed_at(shot, _nearest(ends, middle_s)), round(LAG_S / float(np.median(ends - starts)))
+        found = compare(cells, heard.between(starts, ends), lag)
+        return found and replace(found, share=share)
 
 
 def synchrony(
@@ -99,15 +106,18 @@ def _nearest(times_s: Series, time_s: float) -> int:
     return int(np.abs(times_s - time_s).argmin())
 
 
-def longest_shot(steps: Sequence[Step]) -> list[Step]:
-    """The longest run of steps without a cut or a hole."""
-    best: list[Step] = []
-    run: list[Step] = []
+def shot_at(steps: Sequence[Step], time_s: float) -> list[Step]:
+    """The run of steps around a time, without a cut or a hole; empty when there is none."""
+    runs: list[list[Step]] = [[]]
     for step in steps:
-        whole = not run or (abs(step.start_s - run[-1].end_s) < 1e-6 and step.cells.shape == run[-1].cells.shape)
-        run = [] if step.cut else [*run, step] if whole else [step]
-        best = run if len(run) > len(best) else best
-    return best
+        last = runs[-1][-1] if runs[-1] else step
+        joined = last is step or (abs(step.start_s - last.end_s) < 1e-6 and step.cells.shape == last.cells.shape)
+        if step.cut or not joined:
+            runs.append([])
+        if not step.cut:
+            runs[-1].append(step)
+    runs = [run for run in runs if run]
+    return min(runs, key=lambda run: max(run[0].start_s - time_s, time_s - run[-1].end_s), default=[])
 
 
 def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
@@ -116,18 +126,23 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
     soft = cv2.blur(np.ascontiguousarray(cells.transpose(1, 2, 0)), (3, 3)).reshape(-1, count).T
     amount = soft.mean(axis=0)
     amount = amount - np.median(amount)
-    score, by_lag = _scores(_unit(_own(soft)), heard, lag)
-    score = score * np.maximum(amount, 0) ** WEIGHT * (amount > MOVES)
-    if not score.max() > 0:
+    moves = amount > MOVES
+    if not moves.any():
         return None
-    smooth = cv2.blur(score.reshape(rows, columns).astype(np.float32), (3, 3), borderType=cv2.BORDER_REPLICATE)
-    heatmap, best, rival = _spread(smooth, cells, soft)
+    own = _unit(_own(soft))
+    by_lag = _by_lag(own[:, moves], heard)
+    score = np.zeros(rows * columns, np.float32)
+    score[moves] = np.maximum(by_lag[np.arange(-lag, lag + 1)].max(axis=0), 0) * amount[moves] ** WEIGHT
+    if not score.any():
+        return None
+    smooth = cv2.blur(score.reshape(rows, columns), (3, 3), borderType=cv2.BORDER_REPLICATE)
+    smooth *= moves.reshape(rows, columns)
+    heatmap, best, rival = _spread(smooth, cells, own)
     wrong = np.ones(count, bool)
     wrong[np.arange(-2 * lag, 2 * lag + 1) % count] = False
-    weighted = by_lag[:, amount > MOVES]
-    true = float(by_lag[:, best][~wrong].max())
-    others = by_lag[wrong, best]
-    tops = weighted[wrong].max(axis=1)
+    at_best = by_lag[:, np.count_nonzero(moves[:best])]
+    true, others = float(at_best[~wrong].max()), at_best[wrong]
+    tops = by_lag[wrong].max(axis=1)
     return SynchronyMap(
         heatmap=heatmap,
         peak=((best % columns + 0.5) / columns, (best // columns + 0.5) / rows),
@@ -136,7 +151,7 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
         rank=float((tops < true).mean()) if tops.size else 0.0,
         rival=rival,
         motion=float(amount[best]),
-        moving=float((amount > MOVES).mean()),
+        moving=float(moves.mean()),
         swing=float(heard[0].std()),
     )
 
@@ -144,7 +159,7 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
 def _own(series: NDArray[np.floating]) -> Series:
     """Motion (T, cells) around its mean, without what the whole picture does at once (flicker, shake, grain)."""
     own = series - series.mean(axis=0)
-    shared = np.median(series, axis=1)
+    shared = np.sort(series, axis=1)[:, series.shape[1] // 2]
     shared = shared - shared.mean()
     power = float(shared @ shared)
     out: Series = own - np.outer(shared, shared @ own / power) if power > 1e-6 else own
@@ -157,23 +172,20 @@ def _unit(series: Series) -> Series:
     return out
 
 
-def _scores(motion: Series, heard: Series, lag: int) -> tuple[Series, Series]:
-    """The best correlation over the lags, (cells,), and the one for each shift of the sound around the window, (T, cells).
+def _by_lag(motion: Series, heard: Series) -> Series:
+    """The correlation of each cell for each shift of the sound around the window, (T, cells).
 
     Level, onsets and the two together are tried: what hums follows the one, what strikes the other.
     """
     level, onset = _unit((heard - heard.mean(axis=1, keepdims=True)).T).T
-    features = np.stack([level, onset, _unit((level + onset)[:, None])[:, 0]])
-    spectrum = np.fft.rfft(motion, axis=0)
-    count, by_lag = len(motion), None
-    for feature in features:
-        one = np.fft.irfft(spectrum * np.fft.rfft(feature).conj()[:, None], count, axis=0)
-        by_lag = one if by_lag is None else np.maximum(by_lag, one)
-    assert by_lag is not None
-    return np.maximum(by_lag[np.arange(-lag, lag + 1)].max(axis=0), 0), by_lag
+    features = np.stack([level, onset, _unit((level + onset)[:, None])[:, 0]]).astype(motion.dtype)
+    steps = np.arange(len(motion))
+    shifted = features[:, (steps[None] - steps[:, None]) % len(motion)]
+    out: Series = (shifted.reshape(-1, len(motion)) @ motion).reshape(3, len(motion), -1).max(axis=0)
+    return out
 
 
-def _spread(smooth: Heat, cells: Heat, soft: NDArray[np.floating]) -> tuple[Heat, int, float]:
+def _spread(smooth: Heat, cells: Heat, moving: Series) -> tuple[Heat, int, float]:
     """The heatmap, the best cell and how good the best cell outside its thing is, as a share."""
     rows, columns = smooth.shape
     heat = 0.45 * smooth / smooth.max()
@@ -188,7 +200,7 @@ def _spread(smooth: Heat, cells: Heat, soft: NDArray[np.floating]) -> tuple[Heat
             rival = share
         if share < (SECOND if thing else 0.0) or share <= 0:
             break
-        fate = (_unit(_own(soft)[:, [seed]]).T @ own).reshape(rows, columns)
+        fate = (moving[:, seed] @ own).reshape(rows, columns)
         body = _body((fate > FATE) & (energy > MOVES), seed)
         heat[body] = np.maximum(heat[body], 0.5 + 0.5 * share * smooth[body] / max(float(smooth[body].max()), 1e-9))
         left[cv2.dilate(body.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = 0

@@ -1,0 +1,155 @@
+"""Fusion claims what it can and no more; the scenes have the truth that they say."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from avstream.localization.fusion import FEATURES, box_of, chances, features, fuse, unattributed, weights
+from avstream.localization.stereo import UNKNOWN, Bearing, direction
+from avstream.localization.synchrony import SynchronyMap, synchrony
+from pipelines.localization_scenes import CONDITIONS, RECIPES, make_scene
+from pipelines.score_scenes import fitted, logistic, outcome, ranks_above, reliability
+from tests.test_synchrony import BEATS, BOTH, PLACE, RATE_HZ, STILL, TIMES, beeps, envelope, film, texture
+
+
+class Clicks:
+    """A bank that needs no synthesis."""
+
+    def draw(self, rng, *, steady=False):
+        times = np.arange(48000) / 16000
+        beats = np.cumsum(rng.uniform(0.25, 0.7, 12)) - 0.3
+        strength = np.ones(48000) if steady else envelope(beats, 48000, 16000)
+        return (0.5 * strength * np.sin(2 * np.pi * rng.uniform(300, 2000) * times)).astype(np.float32)
+
+
+def seen(**changed):
+    heatmap = np.zeros((22, 40), np.float32)
+    heatmap[5:10, 30:36] = 0.8
+    heatmap[7, 33] = 1.0
+    values = {
+        "correlation": 0.9, "surprise": 6.0, "rank": 1.0, "rival": 0.3, "motion": 12.0, "moving": 0.08, "swing": 0.25,
+    }  # fmt: skip
+    return SynchronyMap(heatmap, (33.5 / 40, 7.5 / 22), **{**values, **changed})
+
+
+def test_a_clear_source_gets_a_box():
+    place = fuse(seen(), Bearing("right", 0.7, 0.9))
+    assert place.visible is True and place.direction == "right" and place.confidence > 0.7
+    assert place.box == pytest.approx((30 / 40, 5 / 22, 36 / 40, 10 / 22))
+    assert place.heatmap.max() == 1
+
+
+def test_nothing_seen_says_nothing_but_the_side():
+    place = fuse(None, Bearing("left", -0.5, 0.9))
+    assert (place.visible, place.heatmap, place.box, place.here, place.absent) == (None,) * 5
+    assert place.direction == "left"
+    assert fuse(None, UNKNOWN).confidence == 0
+
+
+def test_a_shot_that_is_too_short_claims_nothing():
+    place = fuse(seen(share=0.5), UNKNOWN)
+    assert place.visible is None and place.box is None
+
+
+def test_weak_evidence_is_no_box():
+    place = fuse(seen(correlation=0.25, surprise=0.5, rank=0.1, rival=0.95), UNKNOWN)
+    assert place.visible is not True and place.box is None and place.heatmap is None
+
+
+def test_better_evidence_never_makes_it_less_likely():
+    low, high = (chances(features(seen(correlation=c, surprise=10 * c), UNKNOWN)) for c in (0.3, 0.9))
+    assert high[0] > low[0] and high[1] < low[1]
+
+
+def test_several_sounds_share_no_box():
+    place = unattributed(fuse(seen(), Bearing("right", 0.7, 0.9)))
+    assert (place.visible, place.box, place.direction) == (None, None, None) and place.heatmap is not None
+
+
+def test_the_table_fits_the_features():
+    table = weights()
+    assert tuple(table["features"]) == FEATURES and len(table["mean"]) == len(FEATURES)
+    assert table["made_by"].startswith("python -m pipelines.evaluate_localization --fit")
+
+
+def shots(step_s):
+    pictures = [texture(seed=seed).astype(np.uint8) for seed in range(2)]
+    return np.stack([pictures[int(time / step_s) % 2] for time in TIMES])
+
+
+def moving_with_cuts():
+    frames = film(BOTH)[1]
+    frames[TIMES >= 1.5] = 255 - frames[TIMES >= 1.5][:, ::-1, ::-1]
+    return frames
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [STILL, np.zeros_like(STILL), STILL[:1], shots(0.5), shots(1.5), moving_with_cuts()],
+    ids=["static", "black", "one", "cuts", "a cut", "a cut in motion"],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_honest_nones(frames, channels):
+    sound = beeps(channels=channels)
+    place = fuse(synchrony(frames, TIMES[: len(frames)], sound, RATE_HZ), direction(sound, RATE_HZ))
+    assert (place.visible, place.box, place.direction, place.confidence) == (None, None, None, 0)
+
+
+def test_silence_is_none():
+    times, frames = film(BOTH)
+    silence = np.zeros((2, 48000), np.float32)
+    assert fuse(synchrony(frames, times, silence, RATE_HZ), direction(silence, RATE_HZ)).visible is None
+
+
+def test_pictures_and_sound_to_a_box():
+    times, frames = film([(PLACE, BEATS)])
+    left, top, right, bottom = fuse(synchrony(frames, times, beeps(), RATE_HZ), UNKNOWN).box
+    assert abs(left * 320 - PLACE[0]) < 14 and abs(right * 320 - PLACE[0] - 48) < 14
+    assert abs(bottom * 180 - PLACE[1] - 48) < 14 and top * 180 < PLACE[1] + 8
+
+
+def test_no_box_where_nothing_is_warm():
+    assert box_of(np.zeros((4, 4), np.float32), (0.5, 0.5)) is None
+    assert box_of(np.ones((1, 1), np.float32), (1.0, 1.0)) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_scenes_have_the_truth_they_say(condition):
+    scene, again = make_scene(condition, 7, Clicks()), make_scene(condition, 7, Clicks())
+    recipe = RECIPES[condition]
+    np.testing.assert_array_equal(scene.gray, again.gray)
+    np.testing.assert_array_equal(scene.audio, again.audio)
+    assert scene.gray.shape[1:] == (180, 320) and len(scene.gray) == len(scene.times_s)
+    assert scene.audio.shape == (2, 48000) and np.abs(scene.audio).max() <= 0.71
+    assert len(scene.boxes) == (recipe.sources if recipe.seen else 0) and len(scene.distractors) == recipe.distractors
+    for left, top, right, bottom in (*scene.boxes, *scene.distractors):
+        assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+
+
+def test_what_moves_in_a_scene_is_in_its_boxes():
+    scene = make_scene("no distractor", 3, Clicks())
+    change = np.abs(np.diff(scene.gray.astype(int), axis=0)).mean(axis=0)
+    y, x = divmod(int(cv2.blur(change.astype(np.float32), (9, 9)).argmax()), 320)
+    left, top, right, bottom = scene.boxes[0]
+    assert left - 0.03 <= x / 320 <= right + 0.03 and top - 0.1 <= y / 180 <= bottom + 0.03
+
+
+def test_scoring_knows_right_from_wrong():
+    found = outcome(make_scene("no distractor", 3, Clicks()))
+    assert found.inside and found.overlaps["synchrony"] > 0.3 and found.halves["synchrony"]
+    assert not outcome(make_scene("off-screen", 3, Clicks())).inside
+    assert ranks_above([2, 3], [0, 1]) == 1 and ranks_above([1], [1]) == 0.5
+    assert reliability([0.05, 0.95, 0.97], [False, True, True], [2, 1, 1]) == [
+        (0.05, 0.0, 0.5),
+        (pytest.approx(0.96), 1.0, 0.5),
+    ]
+
+
+def test_the_fit_finds_the_chances_of_its_data():
+    rng = np.random.default_rng(0)
+    x = np.hstack([rng.normal(size=(4000, 2)), np.ones((4000, 1))])
+    y = rng.random(4000) < 1 / (1 + np.exp(-(x @ (2.0, -1.0, 0.5))))
+    assert logistic(x, y.astype(float)) == pytest.approx((2.0, -1.0, 0.5), abs=0.2)
+    assert callable(fitted)

@@ -1,0 +1,130 @@
+"""The narrator with real models: nano, and small random checkpoints of every family through the same code."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from avstream import models, presets, wording
+from avstream.narrator import FLOOR_DBFS, Narrator, key_frame, loudness_dbfs
+from avstream.records import Sound, VideoFrame, Window
+from tests import fakes
+
+RATE = 16_000
+
+
+def window(audio, frames=None, rate_hz=RATE):
+    rng = np.random.default_rng(0)
+    if frames is None:
+        rgb = rng.integers(0, 256, (90, 160, 3), dtype=np.uint8)
+        frames = tuple(VideoFrame(t, rgb) for t in (0.0, 0.5, 1.0, 1.5, 2.0, 2.5))
+    return Window(0, 0.0, 3.0, 0.0, 2.0, frames, np.atleast_2d(audio).astype(np.float32), rate_hz)
+
+
+def tone(hz=880.0, level=0.3, rate_hz=RATE):
+    return level * np.sin(2 * np.pi * hz * np.arange(3 * rate_hz) / rate_hz)
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return Narrator(models.load(presets.load("nano")))
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    root = tmp_path_factory.mktemp("checkpoints")
+    return {n: getattr(fakes, n)(root / n) for n in ("llava", "llava_next", "onevision", "whisper", "clap")}
+
+
+def claims(narration):
+    return [(sound.label, round(sound.confidence, 4)) for sound in narration.sounds]
+
+
+@pytest.mark.parametrize("audio", [np.zeros(3 * RATE), 0.0005 * np.random.default_rng(1).standard_normal(3 * RATE)])
+def test_silence_claims_nothing_and_runs_nothing(nano, audio):
+    narration = nano.narrate(window(audio), "muted")
+    assert narration.sounds == () and narration.text == "" and narration.heatmap is None
+    assert narration.timings_ms == {}
+
+
+def test_a_sound_is_claimed_with_its_evidence(nano):
+    narration = nano.narrate(window(tone()), "tone")
+    assert narration.sounds and narration.text
+    assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
+    assert narration.heatmap.shape == (10, 10) and 0 <= narration.heatmap.min() <= narration.heatmap.max() <= 1
+    assert np.count_nonzero(narration.heatmap) <= 15
+    assert set(narration.timings_ms) == {"audio", "evidence", "vision", "substitution", "language"}
+
+
+def test_the_picture_changes_no_claim(nano):
+    """Blind: the same sound over a black picture, or over none."""
+    seen = nano.narrate(window(tone()), "seen")
+    black = tuple(VideoFrame(f.time_s, np.zeros_like(f.rgb)) for f in window(tone()).frames)
+    assert claims(nano.narrate(window(tone(), black), "black")) == claims(seen)
+    blind = nano.narrate(window(tone(), ()), "blind")
+    assert claims(blind) == claims(seen) and blind.heatmap is None and blind.text
+
+
+def test_swapping_the_sound_changes_what_is_claimed(nano):
+    noise = 0.3 * np.random.default_rng(2).standard_normal(3 * RATE)
+    assert claims(nano.narrate(window(noise), "a")) != claims(nano.narrate(window(tone()), "a"))
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+def test_any_rate_and_two_channels(nano, rate_hz):
+    assert nano.narrate(window(np.stack([tone(rate_hz=rate_hz)] * 2), rate_hz=rate_hz), "stereo").sounds
+
+
+@pytest.mark.parametrize("samples", [1, 100, 20_000])
+def test_a_short_last_window(nano, samples):
+    short = replace(window(tone()[:samples]), end_s=samples / RATE, focus_end_s=samples / RATE)
+    assert nano.narrate(short, "short").end_s == samples / RATE
+
+
+def test_a_sentence_without_evidence_is_put_right(nano):
+    dog, other = Sound("dog_bark", 0.9), Sound("other", 0.6)
+    before = nano.overruled
+    assert nano._checked("A dog  is\nbarking.", (dog,)) == "A dog is barking."
+    assert nano.overruled == before
+    assert nano._checked("A baby is crying.", (dog,)) == "a dog is barking."
+    assert nano._checked("A bell rings.", (other,)) == "an unidentified sound is heard."
+    assert nano._checked("", (replace(dog, confidence=0.6),)) == "probably a dog is barking."
+    assert nano.overruled == before + 3
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next", "onevision"])
+@pytest.mark.parametrize("audio", ["whisper", "whisperclip", "clap"])
+@pytest.mark.parametrize("unselected", ["zero", "drop"])
+def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, family, audio, unselected):
+    checkpoint = checkpoints["clap" if audio == "clap" else "whisper"]
+    settings = presets.load(
+        "llava-1.5-7b", language=str(checkpoints[family]), audio=f"{audio}:{checkpoint}", tokens=5,
+        unselected=unselected, dtype="float32", device="cpu",
+    )  # fmt: skip
+    narrator = Narrator(models.load(settings))
+    narration = narrator.narrate(window(tone()), family)
+    assert narration.sounds and narration.text and np.count_nonzero(narration.heatmap) <= 5
+    assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
+    assert narrator.narrate(window(np.zeros(3 * RATE)), family).sounds == ()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(checkpoints, dtype):
+    settings = presets.load(
+        "llava-1.5-7b", language=str(checkpoints["llava"]), audio=f"whisperclip:{checkpoints['whisper']}", tokens=5,
+        dtype=dtype, device="cpu",
+    )  # fmt: skip
+    assert Narrator(models.load(settings)).narrate(window(tone()), dtype).text
+
+
+def test_loudness_is_that_of_the_loudest_block():
+    audio = np.zeros((1, RATE), np.float32)
+    assert loudness_dbfs(audio, RATE) == FLOOR_DBFS
+    audio[0, 1600:3200] = 0.1
+    assert loudness_dbfs(audio, RATE) == pytest.approx(-20)
+    assert loudness_dbfs(np.zeros((2, 0), np.float32), RATE) == FLOOR_DBFS
+
+
+def test_the_key_frame_is_in_the_middle_of_the_focus():
+    assert key_frame(window(tone())).time_s == 1.0
+    assert key_frame(window(tone(), ())) is None
