@@ -20,12 +20,14 @@ from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
 from avstream.encoders.clip import PictureTokens
 from avstream.localization.similarity import heatmap
+from avstream.localization.stereo import direction
 from avstream.models import Models
-from avstream.records import Narration, Sound, VideoFrame, Window
+from avstream.records import Direction, Narration, Sound, VideoFrame, Window
 from avstream.substitution import substitute
 
 SILENCE_DBFS = -55.0  # of the loudest block: below the hiss of ordinary microphones there is nothing to claim
 BLOCK_S = 0.1
+SURE_BEARING = 0.5
 FLOOR_DBFS = -120.0
 
 
@@ -48,7 +50,10 @@ class Narrator:
             z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
         with stage(timings, "evidence"):
             claims = models.evidence.claims(self._heard_vector(window, z))
-        sounds = tuple(Sound(claim.label, claim.confidence, level_dbfs=level) for claim in claims)
+        with stage(timings, "direction"):
+            # one bearing can't be shared out among several sounds
+            side = bearing_of(window) if len(claims) == 1 else None
+        sounds = tuple(Sound(claim.label, claim.confidence, direction=side, level_dbfs=level) for claim in claims)
         with stage(timings, "vision"):
             picture = self._look(frame)
         with stage(timings, "substitution"):
@@ -98,6 +103,12 @@ def loudness_dbfs(audio: NDArray[np.float32], rate_hz: int) -> float:
         return FLOOR_DBFS
     power = float(np.square(blocks, dtype=np.float64).mean(axis=-1).max())
     return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
+
+
+def bearing_of(window: Window) -> Direction | None:
+    """Left, center or right from the two channels of stereo, when they tell it clearly enough."""
+    bearing = direction(window.audio, window.rate_hz)
+    return bearing.side if bearing.confidence >= SURE_BEARING else None
 
 
 def key_frame(window: Window) -> VideoFrame | None:

@@ -87,9 +87,20 @@ class Surroundings:
         y = y / y.abs().amax(1, keepdim=True).clamp_min(1e-6)
         drive = torch.from_numpy(np.where(rng.random((n, 1)) < 0.1, rng.uniform(1.5, 5, (n, 1)), 1e-3)).float()
         y = torch.tanh(drive * y) / torch.tanh(drive)
+        for i in np.flatnonzero(rng.random(n) < 0.35):
+            y[i] = compressed(y[i], int(log_uniform(rng, 0.02, 0.4) * RATE_HZ), uniform(rng, 0.3, 0.9))
         for i in np.flatnonzero(rng.random(n) < 0.05):
             y[i] = mu_law(y[i])
         return y * torch.from_numpy(10 ** (-rng.uniform(0.5, 36, (n, 1)) / 20)).float()
+
+
+def compressed(x: torch.Tensor, width: int, strength: float) -> torch.Tensor:
+    """A camera's automatic gain: decays are flattened and noise comes up; x (samples,), width in samples."""
+    total = torch.nn.functional.pad(x.abs().double().cumsum(0), (width + 1, width), mode="constant")
+    total[-width:] = total[-width - 1]
+    envelope = ((total[2 * width + 1 :] - total[: -2 * width - 1]) / (2 * width + 1)).float()
+    y = x * (envelope + 0.003).pow(-strength)
+    return y / y.abs().amax().clamp_min(1e-6)
 
 
 def mu_law(x: torch.Tensor, steps: int = 127) -> torch.Tensor:

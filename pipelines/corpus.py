@@ -29,7 +29,7 @@ CLIP = 5 * RATE_HZ
 REPO = Path(__file__).resolve().parent.parent
 Item = tuple[np.ndarray, int, str, str, str]  # samples, rate, label, group, split
 
-SYNTHETIC = {"bell": 540, "alarm": 340, "doorbell": 320, "phone_ring": 400, "siren": 380, "car_horn": 320, "knock": 320,
+SYNTHETIC = {"bell": 700, "alarm": 340, "doorbell": 320, "phone_ring": 400, "siren": 380, "car_horn": 320, "knock": 320,
              "engine": 380, "guitar": 160, "piano": 60, "other": 800}  # fmt: skip
 MELODIC = (11, 13, 16, 19, 21, 22, 40, 42, 44, 46, 48, 50, 52, 53, 56, 57, 60, 61, 64, 66, 68, 70, 71, 73, 74, 75, 77,
            79, 80, 81, 88, 90, 94, 114)  # fmt: skip

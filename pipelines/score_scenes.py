@@ -28,7 +28,7 @@ class Outcome:
     """One scene's answers. `overlaps` and `halves` are by method: cIoU at 0.5, and whether the half is right.
 
     `features` is None when synchrony had no answer; `inside`: its peak is on a source. `side` is None where the level
-    difference is too small to ask. `visible`, `here` and `absent` are what fusion said. Times in milliseconds of CPU.
+    difference is too small to ask. `visible`, `here` and `absent` are what fusion said.
     """
 
     condition: str
@@ -41,8 +41,6 @@ class Outcome:
     visible: bool | None
     here: float | None
     absent: float | None
-    push_ms: float
-    look_ms: float
 
 
 def outcomes(condition: str, seeds: Iterable[int], bank: Bank, *, fitting: bool = False) -> Iterator[Outcome]:
@@ -53,14 +51,12 @@ def outcomes(condition: str, seeds: Iterable[int], bank: Bank, *, fitting: bool 
 
 def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
     """Ask everyone about a scene."""
-    eye, began = Synchrony(), process_time()
+    eye = Synchrony()
     for time_s, gray in zip(scene.times_s, scene.gray, strict=True):
         eye.push(float(time_s), gray)
-    pushed = process_time()
     seen = eye.look(0.0, scene.audio.shape[1] / scene.rate_hz, scene.audio, scene.rate_hz)
     bearing = direction(scene.audio, scene.rate_hz)
     place = None if fitting else fuse(seen, bearing)
-    looked = process_time()
     overlaps, halves = against_truth(scene, seen) if scene.boxes else ({}, {})
     asked = abs(scene.level_db) >= CLEAR_DB
     return Outcome(
@@ -71,9 +67,19 @@ def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
         visible=place.visible if place else None,
         here=place.here if place else None,
         absent=place.absent if place else None,
-        push_ms=1000 * (pushed - began),
-        look_ms=1000 * (looked - pushed),
     )  # fmt: skip
+
+
+def hop_cost(scene: Scene, size: tuple[int, int] = (640, 360), rate_hz: int = 48000) -> float:
+    """Milliseconds of CPU for one hop: the pictures of 1 s, gray and of that size, and one look with stereo."""
+    pictures = [cv2.resize(gray, size) for gray in scene.gray]
+    sound = np.repeat(scene.audio, rate_hz // scene.rate_hz, axis=1)
+    eye, began = Synchrony(), process_time()
+    for time_s, picture in zip(scene.times_s, pictures, strict=True):
+        eye.push(float(time_s), picture)
+    pushed = process_time()
+    fuse(eye.look(0.0, sound.shape[1] / rate_hz, sound, rate_hz), direction(sound, rate_hz))
+    return 1000 * ((pushed - began) / 3 + process_time() - pushed)
 
 
 def against_truth(scene: Scene, seen: SynchronyMap | None) -> tuple[dict[str, float], dict[str, bool]]:
@@ -123,8 +129,6 @@ def summary(found: Sequence[Outcome]) -> dict[str, Any]:
         row[f"said {word}"] = percent([one.visible is answer for one in found])
     said = [one for one in found if one.visible]
     row["box right when visible"] = percent([one.inside for one in said])
-    row["push ms a frame"] = float(np.median([one.push_ms for one in found])) / 75  # 3 s at 25 a second
-    row["look ms"] = float(np.median([one.look_ms for one in found]))
     return row
 
 

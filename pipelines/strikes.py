@@ -20,6 +20,7 @@ from pipelines.dsp import (
     ramped,
     samples,
     uniform,
+    wander,
 )
 
 CHURCH = (
@@ -85,6 +86,19 @@ def church(duration_s: float, rate: int, rng: Rng) -> Signal:
     return out
 
 
+def from_afar(x: Signal, rate: int, rng: Rng) -> Signal:
+    """A tower heard across roofs: a long tail of echoes, and air that lets each band through now more, now less."""
+    n = len(x)
+    tail = noise(n, rng, 2) * decay(n, rate, log_uniform(rng, 1.0, 5.0))
+    size = 1 << (2 * n - 1).bit_length()
+    echo = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(tail, size), size)[:n]
+    mixed = x / (x.std() + 1e-9) * uniform(rng, 0, 1) + echo / (echo.std() + 1e-9)
+    edges, out = (0, 300, 600, 1000, 1600, 2600, 4200, rate / 2), np.zeros(n)
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        out += band(mixed, rate, low, high, 2) * wander(n, rng, int(rng.integers(6, 40)), 0.15, 1.0)
+    return out
+
+
 def peal(duration_s: float, rate: int, rng: Rng) -> Signal:
     """Bells of a tower swinging at once, from the street: strokes run into each other, over wind, birds or traffic."""
     n = samples(duration_s, rate)
@@ -101,8 +115,10 @@ def peal(duration_s: float, rate: int, rng: Rng) -> Signal:
         2 * np.pi * uniform(rng, 0.3, 2) * np.arange(n) / rate + uniform(rng, 0, 6)
     )
     out = band(out * sway, rate, uniform(rng, 60, 300), log_uniform(rng, 1500, 8000), 1)
+    if rng.random() < 0.75:
+        out = from_afar(out, rate, rng)
     street = band(noise(n, rng, uniform(rng, 1, 6)), rate, 30, log_uniform(rng, 500, 8000), 1)
-    return out + street * out.std() * log_uniform(rng, 0.01, 0.5)
+    return out + street * out.std() * log_uniform(rng, 0.03, 0.9)
 
 
 def hand_bell(duration_s: float, rate: int, rng: Rng) -> Signal:

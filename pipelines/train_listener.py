@@ -100,10 +100,10 @@ class Trainer:
 
 
 def label_loss(logits: torch.Tensor, batch: Batch, soft: torch.Tensor | None) -> torch.Tensor:
-    """Binary cross-entropy a label, summed; with a teacher its probabilities count for more than half."""
+    """Binary cross-entropy a label, summed; with a teacher its probabilities count for a third."""
     targets, weights = batch.targets, batch.weights
     if soft is not None:
-        targets = torch.where(weights > 0, 0.4 * targets + 0.6 * soft, soft)
+        targets = torch.where(weights > 0, 0.7 * targets + 0.3 * soft, soft)
         weights = torch.ones_like(weights)
     each = nn.functional.binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="none")
     return each.sum(1).mean()

@@ -53,7 +53,7 @@ def test_a_sound_is_claimed_with_its_evidence(nano):
     assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
     assert narration.heatmap.shape == (10, 10) and 0 <= narration.heatmap.min() <= narration.heatmap.max() <= 1
     assert np.count_nonzero(narration.heatmap) <= 15
-    assert set(narration.timings_ms) == {"audio", "evidence", "vision", "substitution", "language"}
+    assert set(narration.timings_ms) == {"audio", "evidence", "direction", "vision", "substitution", "language"}
 
 
 def test_the_picture_changes_no_claim(nano):
@@ -73,6 +73,17 @@ def test_swapping_the_sound_changes_what_is_claimed(nano):
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
 def test_any_rate_and_two_channels(nano, rate_hz):
     assert nano.narrate(window(np.stack([tone(rate_hz=rate_hz)] * 2), rate_hz=rate_hz), "stereo").sounds
+
+
+@pytest.mark.parametrize(("gains", "want"), [((1.0, 0.3), "left"), ((0.3, 1.0), "right"), ((1.0, 1.0), None)])
+def test_the_louder_channel_gives_the_side(nano, gains, want):
+    noise = 0.2 * np.random.default_rng(2).standard_normal(3 * RATE)
+    sounds = nano.narrate(window(np.stack([gain * noise for gain in gains])), "stereo").sounds
+    assert [sound.direction for sound in sounds] == [want]
+
+
+def test_mono_has_no_side(nano):
+    assert all(sound.direction is None for sound in nano.narrate(window(tone()), "mono").sounds)
 
 
 @pytest.mark.parametrize("samples", [1, 100, 20_000])

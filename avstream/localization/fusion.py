@@ -23,8 +23,8 @@ from avstream.records import Box, Direction
 
 TABLE = Path(__file__).with_name("fusion.json")
 SHARE = 0.66  # of the window that one shot must fill before anything is claimed
-SURE_HERE = 0.8
-SURE_ABSENT = 0.8
+SURE_HERE = 0.75
+SURE_ABSENT = 0.9  # higher: real films move in more ways than the scenes it was fitted on
 FEATURES = ("correlation", "surprise", "rank", "rival", "motion", "moving", "swing", "agreement")
 
 
