@@ -28,7 +28,7 @@ examples:
   avstream file a.mp4 b.mkv --jsonl - | jq .text           several movies, as JSON lines
   avstream presets                                         the models to choose from
 
-exit codes: 0 done, 2 usage or configuration, 3 source, 4 model, 5 output, 130 interrupted
+exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 source, 4 model, 5 output, 130 interrupted
 """
 HEARS = "It hears " + "21 everyday sounds with the embedded `nano` models, offline; other presets use larger ones."
 
@@ -44,8 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AvstreamError as error:
         if options.debug:
             raise
-        print(f"avstream: {error}", file=sys.stderr)
+        complain(error)
         return error.exit_code
+    except Exception as error:
+        if options.debug:
+            raise
+        print(f"avstream: a fault of ours: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        return AvstreamError.exit_code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -283,7 +288,7 @@ def list_presets(options: argparse.Namespace) -> int:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("preset", "what", "size", "licence", "here"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("preset", "here"))
     for name in presets.names():
         settings = presets.load(name)
         parts = {presence(settings.language), presence(settings.audio_checkpoint)}

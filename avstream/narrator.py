@@ -19,6 +19,7 @@ from avstream import wording
 from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
 from avstream.encoders.clip import PictureTokens
+from avstream.errors import ModelError
 from avstream.localization.similarity import heatmap
 from avstream.localization.stereo import direction
 from avstream.models import Models
@@ -39,7 +40,18 @@ class Narrator:
         self.overruled = 0  # sentences of the language model that disagreed with the evidence
 
     def narrate(self, window: Window, source: str) -> Narration:
-        """What sounds in the window. Never raises for what the window holds: any sound, any picture, or none."""
+        """What sounds in the window, whatever it holds: any sound, any picture, or none. Raises ModelError when
+        the memory runs out.
+        """
+        try:
+            return self._narrate(window, source)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise ModelError(
+                f"the memory of {self._models.device} does not hold the models and a window; use a smaller --preset, "
+                "--dtype bfloat16, or --device cpu"
+            ) from error
+
+    def _narrate(self, window: Window, source: str) -> Narration:
         models, timings = self._models, dict[str, float]()
         level = loudness_dbfs(window.audio, window.rate_hz)
         frame = key_frame(window)

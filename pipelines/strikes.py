@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from pipelines.dsp import (
@@ -94,7 +96,7 @@ def from_afar(x: Signal, rate: int, rng: Rng) -> Signal:
     echo = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(tail, size), size)[:n]
     mixed = x / (x.std() + 1e-9) * uniform(rng, 0, 1) + echo / (echo.std() + 1e-9)
     edges, out = (0, 300, 600, 1000, 1600, 2600, 4200, rate / 2), np.zeros(n)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         out += band(mixed, rate, low, high, 2) * wander(n, rng, int(rng.integers(6, 40)), 0.15, 1.0)
     return out
 
