@@ -9,7 +9,8 @@ stamps are rounded, and a sample too many or too few would click. A larger hole 
 `gap_s`, a larger overlap keeps what came first; either way the time stamps hold again from there on.
 
 Foci: window k speaks for the middle hop of itself, the first from the start of the stream. A full window
-leaves only when the stream is known to go on, so the last one, whole or partial, takes what remains.
+leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it is shorter
+than the others, or by at most TAIL_S longer.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, VideoFrame, Window
 
 JITTER_S = 0.05
+TAIL_S = Fraction(1, 10)
 SILENT_RATE_HZ = 16000  # of the zeros where there is no sound (yet)
 
 
@@ -86,9 +88,11 @@ class Windower:
         end = self._end(end_s)
         total = _nearest(end * self._sound.rate_hz)
         closed: list[Window] = []
-        while total > self._covered():
+        last = total <= self._covered()
+        while not last:
             full = self._sound.first(self._hop * self._index) + self._full()
-            closed.append(self._close(min(full, total), end if full >= total else None))
+            last = total <= full + self._tail()
+            closed.append(self._close(total if last else full, end if last else None))
         return closed
 
     def _add_picture(self, frame: VideoFrame) -> None:
@@ -102,6 +106,10 @@ class Windower:
         """Samples of a full window at the rate of now."""
         return _nearest(self._window * self._sound.rate_hz)
 
+    def _tail(self) -> int:
+        """Samples that are too few to be worth a window of their own."""
+        return _nearest(TAIL_S * self._sound.rate_hz)
+
     def _covered(self) -> int:
         """The sample at which the windows so far end."""
         return self._sound.first(self._hop * (self._index - 1)) + self._full() if self._index else 0
@@ -113,8 +121,8 @@ class Windower:
         heard = self._sound.filled - self._sound.first(start) - self._full()  # samples past its end
         seen = None if self._picture is None else Fraction(self._picture) - self._start - end
         if not self._has_audio:
-            return seen is not None and seen >= 0
-        if heard > 0:
+            return seen is not None and seen > TAIL_S
+        if heard > self._tail():
             patient = not self._has_video or (seen is not None and seen >= 0)
             return patient or heard > self._wait * self._sound.rate_hz
         return seen is not None and seen > self._wait

@@ -17,7 +17,7 @@ FRAME = 800  # 50 ms
 NOISE = "noise"
 # How often a label is drawn: more often where recordings are few, where real ones must be met, and unknown sounds
 WEIGHTS = {label: 1.5 if i < 10 else 1.0 for i, label in enumerate(LABELS)}
-WEIGHTS |= {"speech": 1.8, "guitar": 2.2, "bell": 3.0, OTHER: 4.0, NOISE: 1.6}
+WEIGHTS |= {"speech": 1.8, "guitar": 2.5, "bell": 4.0, OTHER: 4.0, NOISE: 1.6}
 
 
 @dataclass(frozen=True)

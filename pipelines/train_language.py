@@ -31,7 +31,7 @@ from avstream.checkpoints import NANO
 from avstream.language import PLAIN_TEMPLATE
 from avstream.presets import DEFAULT_PROMPT
 from avstream.records import Sound
-from avstream.substitution import substitute
+from avstream.substitution import Unselected, substitute
 from avstream.wording import LABELS, OTHER
 from pipelines.scenes import DRAWN
 from pipelines.train_alignment import Scenes, Sounds, hear, see
@@ -86,7 +86,12 @@ class Examples:
             self._vectors = projection(sounds.vectors).clone()
         self._sounds, self._scenes, self._words = sounds, scenes, words
 
-    def draw(self, rng: np.random.Generator) -> Example:
+    def batch(self, size: int, rng: np.random.Generator) -> list[Example]:
+        """Examples of one kind of substitution: zeroed pictures are long, and would only pad the others."""
+        unselected: Unselected = "zero" if rng.random() < 0.12 else "drop"
+        return [self.draw(rng, unselected) for _ in range(size)]
+
+    def draw(self, rng: np.random.Generator, unselected: Unselected = "drop") -> Example:
         """One example. The words agree with the sound, or differ (then they win), or are missing."""
         i = int(rng.integers(len(self._vectors)))
         truth = [LABELS[j] for j in torch.nonzero(self._sounds.labels[i]).flatten().tolist()] or [OTHER]
@@ -99,18 +104,16 @@ class Examples:
         sounds = [Sound(label, 1.0 if kind == "missing" else float(rng.uniform(0.4, 1.2))) for label in truth]
         words = "" if kind == "missing" else wording.heard(sounds)
         prompt = DEFAULT_PROMPT if rng.random() < 0.8 else str(rng.choice(PROMPTS))
-        return self.example(i, prompt, words, wording.sentence(sounds), rng)
-
-    def example(self, i: int, prompt: str, heard: str, answer: str, rng: np.random.Generator) -> Example:
-        """The i-th sound over a random scene, substituted with random k, zeroed or dropped."""
-        patches = self._scenes.tokens[int(rng.integers(len(self._scenes.tokens))), 1:]
-        k, mode = (int(rng.choice([0, 5, 15, 15, 40])), "drop") if rng.random() < 0.85 else (15, "zero")
-        tokens, _, _ = substitute(self._vectors[i], patches, k, mode)
-        if rng.random() < 0.1:
-            tokens = tokens[:1]  # sound only
-        content = f"{prompt}\n{IMAGE * len(tokens)}\n{heard}".strip()
+        tokens = self._picture(i, unselected, rng)
+        content = f"{prompt}\n{IMAGE * len(tokens)}\n{words}".strip()
         ids = self._words(PLAIN_TEMPLATE.format(content=content)).input_ids
-        return tokens, ids, [*self._words(answer).input_ids, self._words.eos_token_id]
+        return tokens, ids, [*self._words(wording.sentence(sounds)).input_ids, self._words.eos_token_id]
+
+    def _picture(self, i: int, unselected: Unselected, rng: np.random.Generator) -> Tensor:
+        """The i-th sound over a random scene, with random k; dropping none but the sound is a stream of sound only."""
+        patches = self._scenes.tokens[int(rng.integers(len(self._scenes.tokens))), 1:]
+        k = 15 if unselected == "zero" else int(rng.choice([0, 5, 15, 15, 30]))
+        return substitute(self._vectors[i], patches, k, unselected)[0]
 
 
 def loss_of(model: LlavaForConditionalGeneration, batch: list[Example]) -> Tensor:
@@ -125,7 +128,7 @@ def loss_of(model: LlavaForConditionalGeneration, batch: list[Example]) -> Tenso
         attention_mask=(ids != 0).long(),
         mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=features)},
     )
-    return cross_entropy(output.logits[:, :-1].flatten(0, 1), wanted[:, 1:].flatten(), ignore_index=-100)
+    return cross_entropy(output.logits[:, :-1].flatten(0, 1).float(), wanted[:, 1:].flatten(), ignore_index=-100)
 
 
 def train(model: LlavaForConditionalGeneration, examples: Examples, steps: int, seed: int) -> None:
@@ -133,10 +136,11 @@ def train(model: LlavaForConditionalGeneration, examples: Examples, steps: int, 
     rng = np.random.default_rng(seed)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps, pct_start=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps, pct_start=0.1)
     model.train()
     for step in range(steps):
-        loss = loss_of(model, [examples.draw(rng) for _ in range(BATCH)])
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(model, examples.batch(BATCH, rng))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)

@@ -140,14 +140,21 @@ def test_piecewise_equals_whole_over_holes_and_overlaps():
     same(run(pieces, has_video=False), want)
 
 
+@pytest.mark.parametrize(("length_s", "ends"), [(3.003, [3.003]), (3.1, [3.1]), (3.2, [3.0, 3.2]), (4.05, [3.0, 4.05])])
+def test_a_remainder_too_short_to_say_anything_belongs_to_the_last_window(length_s, ends):
+    windows = run(in_order(chunks(noise(length_s), 441), pictures(length_s)))
+    assert [window.end_s for window in windows] == pytest.approx(ends)
+    check_tiling(windows, 0.0, length_s, 1.0, 3.0)
+
+
 def test_a_window_leaves_as_soon_as_sound_has_passed_its_end():
     windower = Windower(has_audio=True, has_video=False)
     sound = noise(5.0)
     assert windower.push(AudioChunk(0.0, RATE, sound[:, : 3 * RATE])) == []
-    (window,) = windower.push(AudioChunk(3.0, RATE, sound[:, 3 * RATE : 3 * RATE + 1]))
+    (window,) = windower.push(AudioChunk(3.0, RATE, sound[:, 3 * RATE : 3 * RATE + RATE // 10 + 1]))
     assert (window.start_s, window.end_s, window.focus_start_s, window.focus_end_s) == (0.0, 3.0, 0.0, 2.0)
     live = Windower(has_audio=True, has_video=True, wait_s=0.0)
-    assert len(live.push(AudioChunk(0.0, RATE, sound[:, : 3 * RATE + 1]))) == 1
+    assert len(live.push(AudioChunk(0.0, RATE, sound[:, : 3 * RATE + RATE // 10 + 1]))) == 1
 
 
 def test_no_drift_over_hours():

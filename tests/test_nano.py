@@ -1,0 +1,63 @@
+"""The shipped bundle: what it is made of, and, where the recordings are at hand, whether it meets its bars."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from avstream import models, presets
+from avstream.checkpoints import NANO
+from avstream.evidence import Evidence
+from avstream.narrator import Narrator
+from avstream.wording import LABELS
+
+DATA = Path(os.environ.get("AVSTREAM_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+needs_data = pytest.mark.skipif(not (DATA / "esc10").is_dir(), reason="needs ESC-10 (AVSTREAM_DATA names its folder)")
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return models.load(presets.load("nano"))
+
+
+def test_it_is_small_and_safe():
+    files = [path for path in NANO.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 32 * 2**20
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".md"}
+
+
+def test_it_knows_the_vocabulary():
+    assert Evidence(NANO / "evidence").labels == LABELS
+
+
+def test_the_card_gives_the_scores_that_were_measured():
+    card = (NANO / "README.md").read_text(encoding="utf-8")
+    scores = json.loads((NANO / "scores.json").read_text(encoding="utf-8"))
+    assert f"{100 * scores['esc10']['top1_of_ten']:.1f} %" in card
+    assert f"{100 * scores['language']['agree_with_the_evidence']:.1f} %" in card
+    assert "@" not in card.replace("AVE@", ""), "a placeholder was left"
+
+
+@needs_data
+def test_it_hears_what_it_was_not_trained_on(loaded):
+    from pipelines.evaluate_nano import score_esc10
+
+    scores = score_esc10(loaded, Narrator(loaded), DATA / "esc10", fold=4)
+    assert scores["top1_of_ten"] >= 0.85
+    assert scores["claims_right"] >= 0.85
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("rvbmYs4Kl3Y_01", "speech"), ("IwqD859w2_E_02", "guitar"), ("DDer7K8WG4I_02", "bell")],
+)
+def test_it_narrates_real_movies_and_their_muted_copies(loaded, name, expected):
+    from pipelines.evaluate_nano import score_movies, windows_of
+
+    narrator = Narrator(loaded)
+    said = [narrator.narrate(window, name) for window in windows_of(DATA / "ave2" / f"{name}.mp4")]
+    assert all(narration.sounds[0].label == expected for narration in said)
+    scores = score_movies(narrator, DATA / "ave2")[f"{name}.mp4"]
+    assert scores["sounds_claimed_when_muted"] == 0 and scores["same_sounds_when_blind"]
