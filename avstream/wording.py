@@ -1,7 +1,7 @@
 """How a sound is put into words: the vocabulary, the caption in brackets, and how sureness is said.
 
 Captions follow the accessibility conventions: lower case in square brackets, source first, a participle while
-the sound goes on, the direction in words, and "probably" for what is not sure.
+the sound goes on, the direction in words, and "probably" or "possibly" for what is not sure.
 """
 
 from __future__ import annotations
@@ -37,18 +37,20 @@ VOCABULARY: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 LABELS: tuple[str, ...] = tuple(VOCABULARY)
 OTHER = "other"  # a sound that is there, and is none of these
-SURE = 0.8  # below this a caption says "probably"
+SURE, LIKELY = 0.8, 0.5  # below the first a caption says "probably", below the second "possibly"
 
 
 def claim(sound: Sound) -> str:
     """`probably dog barking`: what was heard and how surely, without where."""
     words = VOCABULARY[sound.label][0] if sound.label in VOCABULARY else "unidentified sound"
-    return f"probably {words}" if unsure(sound) else words
+    return hedge(sound) + words
 
 
-def unsure(sound: Sound) -> bool:
-    """Whether it is said with a "probably". Of an unidentified sound nothing is claimed that could be doubted."""
-    return sound.label != OTHER and sound.confidence < SURE
+def hedge(sound: Sound) -> str:
+    """How surely it is said: nothing, "probably " or "possibly ". An unidentified sound claims nothing to doubt."""
+    if sound.label == OTHER or sound.confidence >= SURE:
+        return ""
+    return "probably " if sound.confidence >= LIKELY else "possibly "
 
 
 def phrase(sound: Sound) -> str:
@@ -78,7 +80,7 @@ def sentence(sounds: Sequence[Sound]) -> str:
     clauses = []
     for sound in sounds:
         clause = VOCABULARY[sound.label][1] if sound.label in VOCABULARY else "an unidentified sound is heard"
-        clauses.append(f"probably {clause}" if unsure(sound) else clause)
+        clauses.append(hedge(sound) + clause)
     return " and ".join(clauses) + "." if clauses else ""
 
 

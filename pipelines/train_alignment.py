@@ -2,7 +2,7 @@
 
 Bidirectional InfoNCE between f_a and the CLS token c (tau = 0.07), plus the distribution loss
 lambda * (|mu_a - mu_v|^2 + |sigma_a - sigma_v|^2), lambda = 0.02. Ours: a batch holds each label once, since two
-scenes of one label are no negatives of each other; and most positives are the sounding thing's own patches
+scenes of one label are no negatives of each other; and half of the positives are the sounding thing's own patches
 instead of CLS, so that the vector also finds its place in the picture.
 """
 
@@ -110,7 +110,7 @@ def targets_of(scenes: Scenes, rng: np.random.Generator) -> tuple[Tensor, Tensor
         found = torch.nonzero(scenes.labels == label)
         scene, place = found[int(rng.integers(len(found)))].tolist()
         own = scenes.tokens[scene, 1:][scenes.masks[scene, place]].mean(0)
-        vectors.append(own if rng.random() < 0.7 else scenes.tokens[scene, 0])
+        vectors.append(own if rng.random() < 0.5 else scenes.tokens[scene, 0])
         labels.append(label)
     return torch.tensor(labels), torch.stack(vectors)
 

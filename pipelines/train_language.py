@@ -46,7 +46,7 @@ Example = tuple[Tensor, list[int], list[int]]  # visual tokens (n, d), prompt id
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """Whole words, of all that nano is asked and can say."""
-    sounds = [Sound(label, sure) for label in (*LABELS, OTHER) for sure in (0.5, 1.0)]
+    sounds = [Sound(label, sure) for label in (*LABELS, OTHER) for sure in (0.4, 0.6, 1.0)]
     texts = [wording.heard(sounds), wording.sentence(sounds), PLAIN_TEMPLATE.format(content=""), *PROMPTS]
     words = Tokenizer(models.WordLevel(unk_token="<unk>"))
     words.normalizer = normalizers.Replace(Regex(r"\s+"), " ")
@@ -101,7 +101,7 @@ class Examples:
         rng.shuffle(truth)
         if kind == "missing":  # nothing says in which order or how surely, so there is one answer
             truth.sort(key=(*LABELS, OTHER).index)
-        sounds = [Sound(label, 1.0 if kind == "missing" else float(rng.uniform(0.4, 1.2))) for label in truth]
+        sounds = [Sound(label, 1.0 if kind == "missing" else float(rng.uniform(0.3, 1.1))) for label in truth]
         words = "" if kind == "missing" else wording.heard(sounds)
         prompt = DEFAULT_PROMPT if rng.random() < 0.8 else str(rng.choice(PROMPTS))
         tokens = self._picture(i, unselected, rng)
@@ -178,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--vision", type=Path, default=Path("runs/nano/vision/tower"))
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)

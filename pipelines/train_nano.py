@@ -1,6 +1,6 @@
 """Train the whole embedded bundle, from recordings and synthesized sound to the weights that are shipped.
 
-    python -m pipelines.train_nano --data DATA [--resume] [--minutes 60]
+    python -m pipelines.train_nano --data DATA [--resume] [--minutes 103]
 
 Stages, each a command of its own with its own log under runs/: the sound corpus, the listener (teacher, student,
 calibration), the vision tower, the projection, the language model, and the scores. With --resume, finished stages
@@ -21,7 +21,7 @@ RUNS = Path("runs/nano")
 
 def stages(data: Path, minutes: float) -> dict[str, list[str]]:
     """Stage -> its module and arguments. `minutes` is split in the proportion that the shipped bundle had."""
-    teacher, student, vision = (f"{minutes * share:.1f}" for share in (0.15, 0.58, 0.27))
+    teacher, student, vision = (f"{minutes * share:.1f}" for share in (0.11, 0.67, 0.22))
     listener = ["pipelines.train_listener", "--data", str(data), "--resume", "--export", "--evaluate"]
     return {
         "corpus": ["pipelines.corpus", "--data", str(data)],
@@ -37,7 +37,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder with esc10/ and speech/")
-    parser.add_argument("--minutes", type=float, default=80, help="for the three long stages together (default: 80)")
+    parser.add_argument("--minutes", type=float, default=103, help="for the three long stages together (default: 103)")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     args = parser.parse_args()
     if not (args.data / "esc10").is_dir():
