@@ -270,7 +270,7 @@ def conclude(report: Report, narrator: Narrator, console: Console) -> int:
             markup=False,
         )
     if narrator.overruled:
-        console.print(f"{narrator.overruled} sentences named a sound without evidence and were put right")
+        console.print(f"{narrator.overruled} sentences did not agree with the evidence and were put right")
     return max((error.exit_code for error in report.errors), default=0)
 
 

@@ -1,7 +1,7 @@
 """Window -> Narration: the method on one page.
 
 Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from the sound alone,
-silence ends the work before any model runs, and a sentence that names a sound without evidence is not let through.
+silence ends the work before any model runs, and a sentence that does not agree with the evidence is not let through.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Narrator:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self.overruled = 0  # sentences of the language model that disagreed with the evidence
+        self.overruled = 0  # sentences of the language model that did not agree with the evidence
 
     def narrate(self, window: Window, source: str) -> Narration:
         """What sounds in the window, whatever it holds: any sound, any picture, or none. Raises ModelError when
@@ -98,9 +98,9 @@ class Narrator:
         return f.to(models.device)
 
     def _checked(self, text: str, sounds: tuple[Sound, ...]) -> str:
-        """The model's sentence, or the evidence's own where the model's names a sound that was not heard."""
+        """The model's sentence when it names the sounds that were heard and no other, else the evidence's own."""
         sentence = " ".join(text.split())
-        if sentence and wording.named(sentence) <= {sound.label for sound in sounds}:
+        if sentence and wording.named(sentence) == {sound.label for sound in sounds} - {wording.OTHER}:
             return sentence
         self.overruled += 1
         return wording.sentence(sounds)

@@ -99,8 +99,10 @@ def test_a_sentence_without_evidence_is_put_right(nano):
     assert nano.overruled == before
     assert nano._checked("A baby is crying.", (dog,)) == "a dog is barking."
     assert nano._checked("A bell rings.", (other,)) == "an unidentified sound is heard."
+    both = (dog, Sound("rain", 0.9))
+    assert nano._checked("A dog is barking and a dog is barking.", both) == "a dog is barking and rain is falling."
     assert nano._checked("", (replace(dog, confidence=0.6),)) == "probably a dog is barking."
-    assert nano.overruled == before + 3
+    assert nano.overruled == before + 4
 
 
 @pytest.mark.parametrize("family", ["llava", "llava_next", "onevision"])
