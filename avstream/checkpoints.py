@@ -11,6 +11,7 @@ from avstream.presets import PACKAGE
 NANO = PACKAGE / "models" / "nano"
 Presence = Literal["embedded", "present", "not downloaded"]
 # safetensors, or weights that transformers reads with weights_only=True; never code
+ANSWER_S = 15.0  # the longest wait for the hub to say what it has
 FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]
 
 
@@ -31,18 +32,23 @@ def resolve(checkpoint: str, part: str) -> Path:
 
 def download(repository: str) -> Path:
     """The hub's snapshot of a repository, from the cache or with a progress bar. Raises ModelError."""
-    from huggingface_hub import list_repo_files, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import httpx
 
     if presence(repository) == "present":
         return Path(snapshot_download(repository, local_files_only=True))
     try:
-        safe = any(name.endswith(".safetensors") for name in list_repo_files(repository))
+        # asked once and without retries: without a network the answer should come at once
+        files = HfApi().model_info(repository, timeout=ANSWER_S).siblings or []
+        safe = any(file.rfilename.endswith(".safetensors") for file in files)
         return Path(snapshot_download(repository, allow_patterns=FILES if safe else [*FILES, "*.bin"]))
     except HfHubHTTPError as error:
         reason = " ".join(str(error).split("\n")[0].split())
         raise ModelError(f"the hub does not give {repository!r}: {reason}; check the name and your access") from error
-    except (OSError, LocalEntryNotFoundError) as error:
+    except HFValidationError as error:
+        raise ModelError(f"{repository!r} is neither a folder nor a hub id such as openai/whisper-small") from error
+    except (OSError, httpx.HTTPError, LocalEntryNotFoundError) as error:
         raise ModelError(
             f"{repository!r} is not on this machine and the hub can't be reached; with a network, run "
             f"`hf download {repository}` (or copy its folder here and give the path), or use --preset nano, "

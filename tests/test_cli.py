@@ -246,6 +246,21 @@ def test_a_movie_cut_in_half_is_narrated_and_told(tmp_path):
     assert 2 < max(ends) < 7
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--preset", "tiny-llava"], "--preset nano"),
+        (["--audio", "clap", "--alignment", "raw"], "hf download laion/clap-htsat-unfused"),
+        (["--audio", "whisper:no such checkpoint", "--alignment", "raw"], "neither a folder nor a hub id"),
+    ],
+)
+def test_without_a_hub_the_error_comes_soon_and_says_what_to_do(tmp_path, movie, arguments, says):
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    done = avstream("file", movie, *arguments, env=nowhere, timeout_s=40)
+    assert done.returncode == 4 and says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
 def test_presets_are_listed():
     done = avstream("presets", env={"COLUMNS": "160"})
     assert done.returncode == 0
