@@ -58,7 +58,7 @@ def choose_stream(container: Any, kind: str) -> Any:
         return None
     best = container.streams.best(kind)
     chosen = best if best in usable else usable[0]
-    chosen.thread_type = "SLICE"  # frame threads gave the last frames of a variable frame rate wrong times
+    chosen.thread_type = "AUTO"
     if kind == "video":
         chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return chosen

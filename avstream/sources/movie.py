@@ -278,12 +278,13 @@ class Movie:
 
     def _stamped(self, stream: Any, frame: Any) -> tuple[float | None, float]:
         """When a frame says it begins, and how long it lasts, in seconds."""
+        base = frame.time_base or stream.time_base  # frames that a flush brings out come without one
         stamp_s = None
-        if frame.pts is not None and frame.time_base:
-            stamp_s = round(float(frame.pts * frame.time_base - self._origin_s), 9)
+        if frame.pts is not None and base:
+            stamp_s = round(float(frame.pts * base - self._origin_s), 9)
         if stream is self._audio:
             return stamp_s, frame.samples / max(1, frame.sample_rate)
-        length_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+        length_s = float(frame.duration * base) if frame.duration and base else 0.0
         if length_s <= 0:
             length_s = 1 / (self.info.frame_rate_hz or 25.0)
         return stamp_s, min(length_s, 1.0)
