@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Direction = Literal["left", "center", "right"]
+Phase = Literal["began", "continues", "ended"]
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a source knows before it is read; None for what the container doesn't say."""
+    """What a source knows before it is read; None for what the container doesn't say.
+
+    `epoch_s` is the Unix time at which a live stream's own time is 0; a recording has none.
+    """
 
     name: str
     duration_s: float | None
@@ -26,6 +30,7 @@ class StreamInfo:
     width: int = 0
     height: int = 0
     frame_rate_hz: float | None = None
+    epoch_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +42,30 @@ class VideoFrame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MotionFrame:
+    """A picture to see motion in, upright and small (its longer side at most 320): `gray` is uint8 (h, w)."""
+
+    time_s: float
+    gray: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AudioChunk:
     """A piece of sound: `samples` is float32 (channels, n) in [-1, 1]."""
 
     start_s: float
     rate_hz: int
     samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """A live source's word that what is from before `time_s` has come, or will not: windows need not wait for it."""
+
+    time_s: float
+
+
+StreamItem = VideoFrame | MotionFrame | AudioChunk | Watermark
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +86,7 @@ class Window:
     audio: NDArray[np.float32]
     rate_hz: int
     gap_s: float = 0.0
+    motion: tuple[MotionFrame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +150,59 @@ class Narration:
             "level_dbfs": round(self.level_dbfs, 1),
             "timings": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SoundEvent:
+    """A sound that began, goes on or has ended, on the stream's own clock.
+
+    `onset_s` and `end_s` are known to about one hop; `end_s` is None until it has ended. `confidence` is the latest,
+    `peak_confidence` the highest so far. An `urgent` one is of a label that the user called so. `id` is unique within
+    a run and the same from begin to end.
+    """
+
+    id: str
+    source: str
+    label: str
+    phase: Phase
+    onset_s: float
+    end_s: float | None
+    confidence: float
+    peak_confidence: float
+    level_dbfs: float
+    direction: Direction | None = None
+    visible: bool | None = None
+    urgent: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as plain JSON types."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "label": self.label,
+            "phase": self.phase,
+            "onset_s": round(self.onset_s, 3),
+            "end_s": None if self.end_s is None else round(self.end_s, 3),
+            "confidence": round(self.confidence, 4),
+            "peak_confidence": round(self.peak_confidence, 4),
+            "level_dbfs": round(self.level_dbfs, 1),
+            "direction": self.direction,
+            "visible": self.visible,
+            "urgent": self.urgent,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a live stream is doing: once a window, and whenever `problems` change.
+
+    `latency_s` is from the end of the last window to its narration, None before the first. `dropped` counts windows
+    that were dropped because the narrator was busy. `problems` has a short sentence for each thing that is wrong now.
+    """
+
+    source: str
+    time_s: float
+    latency_s: float | None
+    dropped: int
+    level_dbfs: float
+    problems: tuple[str, ...] = ()
