@@ -172,7 +172,7 @@ def narrate_movie(
     from avstream.sources.movie import Movie
     from avstream.windows import Windower
 
-    source = Movie(path, start_s=options.start, end_s=options.end)
+    source = Movie(path, start_s=options.start, end_s=options.end, motion=True)
     windower = Windower(
         hop_s=options.hop,
         start_s=options.start,

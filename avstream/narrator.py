@@ -1,14 +1,17 @@
 """Window -> Narration: the method on one page.
 
 Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from the sound alone,
-silence ends the work before any model runs, and a sentence that does not agree with the evidence is not let through.
+silence ends the work before any model runs, a sentence that does not agree with the evidence is not let through, and
+the place is what moves with the sound, or is not told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,24 +23,31 @@ from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
 from avstream.encoders.clip import PictureTokens
 from avstream.errors import ModelError
+from avstream.level import loudness_dbfs
+from avstream.localization.fusion import Place, fuse, unattributed
 from avstream.localization.similarity import heatmap
 from avstream.localization.stereo import direction
+from avstream.localization.synchrony import Synchrony
 from avstream.models import Models
-from avstream.records import Direction, Narration, Sound, VideoFrame, Window
+from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.substitution import substitute
 
 SILENCE_DBFS = -55.0  # of the loudest block: below the hiss of ordinary microphones there is nothing to claim
-BLOCK_S = 0.1
 SURE_BEARING = 0.5
-FLOOR_DBFS = -120.0
+Shown = Literal["source", "similarity"]
 
 
 class Narrator:
-    """Narrates windows, one at a time, on one thread."""
+    """Narrates windows, one at a time, on one thread; several streams may take turns.
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    `shown` is what a narration's heatmap is: where the `source` moves, when that can be told, or the `similarity`
+    of the patches that the language model was given.
+    """
+
+    def __init__(self, models: Models, shown: Shown = "source") -> None:
         self.overruled = 0  # sentences of the language model that did not agree with the evidence
+        self._models, self._shown = models, shown
+        self._eyes: dict[str, Synchrony] = {}  # one a source
 
     def narrate(self, window: Window, source: str) -> Narration:
         """What sounds in the window, whatever it holds: any sound, any picture, or none. Raises ModelError when
@@ -55,6 +65,7 @@ class Narrator:
         models, timings = self._models, dict[str, float]()
         level = loudness_dbfs(window.audio, window.rate_hz)
         frame = key_frame(window)
+        eye = self._watch(window, source, timings)
         if level < SILENCE_DBFS:
             return assemble(window, source, level, frame, timings=timings)
 
@@ -62,20 +73,35 @@ class Narrator:
             z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
         with stage(timings, "evidence"):
             claims = models.evidence.claims(self._heard_vector(window, z))
-        with stage(timings, "direction"):
-            # one bearing can't be shared out among several sounds
-            side = bearing_of(window) if len(claims) == 1 else None
-        sounds = tuple(Sound(claim.label, claim.confidence, direction=side, level_dbfs=level) for claim in claims)
+        with stage(timings, "place"):
+            place = place_of(window, eye, sounds=len(claims))
+        sounds = tuple(
+            Sound(claim.label, claim.confidence, place.visible, place.box, place.direction, level)
+            for claim in claims
+        )
         with stage(timings, "vision"):
             picture = self._look(frame)
         with stage(timings, "substitution"):
             f = self._align(z)
             k = min(models.tokens, len(picture.patches))
             tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
-            where = heatmap(scores.numpy(force=True), kept.numpy(force=True), picture.grid) if frame else None
+            where = place.heatmap
+            if self._shown == "similarity" and frame is not None:
+                where = heatmap(scores.numpy(force=True), kept.numpy(force=True), picture.grid)
         with stage(timings, "language"):
             text = models.language.describe(tokens, models.prompt, wording.heard(sounds))
         return assemble(window, source, level, frame, self._checked(text, sounds), sounds, where, timings)
+
+    def _watch(self, window: Window, source: str, timings: dict[str, float]) -> Synchrony:
+        """The eye of a source, after it has seen the window; also in silence, so that it misses nothing."""
+        if window.index == 0:
+            self._eyes.pop(source, None)
+        eye = self._eyes.setdefault(source, Synchrony())
+        if window.motion:
+            with stage(timings, "motion"):
+                for frame in window.motion:
+                    eye.push(frame.time_s, frame.gray)
+        return eye
 
     def _heard_vector(self, window: Window, z: Tensor) -> Tensor:
         """The vector that the evidence head was trained on: z itself in nano, the listener's own otherwise."""
@@ -106,26 +132,18 @@ class Narrator:
         return wording.sentence(sounds)
 
 
-def loudness_dbfs(audio: NDArray[np.float32], rate_hz: int) -> float:
-    """RMS of the loudest 100 ms of (channels, n), over its loudest channel; FLOOR_DBFS for digital silence."""
-    block = max(1, round(BLOCK_S * rate_hz))
-    whole = audio.shape[1] // block * block
-    blocks = audio[:, :whole].reshape(len(audio), -1, block) if whole else audio[:, None, :]
-    if not blocks.size:
-        return FLOOR_DBFS
-    power = float(np.square(blocks, dtype=np.float64).mean(axis=-1).max())
-    return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
-
-
-def bearing_of(window: Window) -> Direction | None:
-    """Left, center or right from the two channels of stereo, when they tell it clearly enough."""
+def place_of(window: Window, eye: Synchrony, sounds: int) -> Place:
+    """Where the sound comes from; of several at once nobody knows which it is."""
     bearing = direction(window.audio, window.rate_hz)
-    return bearing.side if bearing.confidence >= SURE_BEARING else None
+    if bearing.confidence < SURE_BEARING:
+        bearing = replace(bearing, side=None)
+    place = fuse(eye.look(window.start_s, window.end_s, window.audio, window.rate_hz), bearing)
+    return place if sounds == 1 else unattributed(place)
 
 
 def key_frame(window: Window) -> VideoFrame | None:
-    """The picture nearest to the middle of the window's focus."""
-    middle = (window.focus_start_s + window.focus_end_s) / 2
+    """The picture nearest to the middle of the window, which is where a heatmap belongs."""
+    middle = (window.start_s + window.end_s) / 2
     return min(window.frames, key=lambda frame: abs(frame.time_s - middle), default=None)
 
 

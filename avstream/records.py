@@ -73,6 +73,7 @@ class Window:
     """The stretch of stream that one narration is made from.
 
     `audio` is float32 (channels, n), n = round((end_s - start_s) * rate_hz); gaps are zeros, `gap_s` counts them.
+    `frames` are for looking, few and large; `motion` is for synchrony, at up to 30 Hz, small and gray.
     Overlapping windows share their sound, so each also has a *focus*, the part it speaks for: the foci of a
     stream's windows follow each other without gap or overlap, and captions are timed by them.
     """
@@ -119,7 +120,7 @@ class Sound:
 class Narration:
     """What a window turned out to hold. No sounds means silence: `text` is then empty.
 
-    `heatmap` is float32 (rows, columns) in [0, 1] over the key frame, or None when there is no picture or no sound.
+    `heatmap` is float32 (rows, columns) in [0, 1] over the key frame, or None when there is nothing to point at.
     `timings_ms` has the milliseconds of each stage that ran.
     """
 
@@ -194,10 +195,11 @@ class SoundEvent:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a live stream is doing: once a window, and whenever `problems` change.
+    """How a live stream is doing, a few times a second.
 
-    `latency_s` is from the end of the last window to its narration, None before the first. `dropped` counts windows
-    that were dropped because the narrator was busy. `problems` has a short sentence for each thing that is wrong now.
+    `level_dbfs` is the loudest 100 ms since the one before. `latency_s` is from the end of the last window to its
+    narration, None before the first. `dropped` counts windows that were dropped because the narrator was busy.
+    `problems` has a short sentence for each thing that is wrong now.
     """
 
     source: str

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from avstream.errors import AvstreamError, SinkError, SourceError
-from avstream.records import AudioChunk, Narration, StreamInfo, VideoFrame, Window
+from avstream.records import Narration, StreamInfo, StreamItem, Window
 from avstream.windows import Windower
 
 WINDOWS_AHEAD = 4  # read ahead while the narrator thinks
@@ -31,7 +31,7 @@ class Source(Protocol):
 
     info: StreamInfo
 
-    def __iter__(self) -> Iterator[VideoFrame | AudioChunk]:
+    def __iter__(self) -> Iterator[StreamItem]:
         """Items in rough order of time; the end of the stream is the end of the iteration.
 
         Raises SourceError when nothing (more) can be read and that is not simply the end.

@@ -3,6 +3,7 @@
 Sound is the clock. A window closes once sound has passed its end, so that there is surely more to come, and
 the pictures have reached it too; neither waits for the other longer than `wait_s`. However the stream is cut
 into pieces, the windows are the same, bit for bit, while the two streams come within `wait_s` of each other.
+A live source also sends watermarks: a window whose end they have passed closes with what has come.
 
 Sound is placed by its time stamps, but a chunk within JITTER_S of where the last one ended goes right there:
 stamps are rounded, and a sample too many or too few would click. A larger hole stays silent and is counted in
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, VideoFrame, Window
+from avstream.records import AudioChunk, MotionFrame, StreamItem, VideoFrame, Watermark, Window
 
 JITTER_S = 0.05
 TAIL_S = Fraction(1, 10)
@@ -33,8 +34,8 @@ SILENT_RATE_HZ = 16000  # of the zeros where there is no sound (yet)
 class Windower:
     """Windows [start_s + k hop_s, start_s + k hop_s + window_s) of one stream, each sample-exact, in order.
 
-    `wait_s` (seconds of stream) is how long a window waits for the slower of sound and picture: generous for
-    files, whose packets may come far apart, near 0 for live streams. Memory holds window_s + wait_s at most.
+    `wait_s` (seconds of stream) is how long a window waits for the slower of sound and picture: generous, for
+    files, whose packets may come far apart. Memory holds window_s + wait_s at most.
     Raises ConfigError unless 0 < hop_s <= window_s.
     """
 
@@ -61,18 +62,25 @@ class Windower:
         self._index = 0  # of the next window
         self._sound = _Sound(self._start)
         self._frames: list[VideoFrame] = []
+        self._motion: list[MotionFrame] = []
+        self._mark = -math.inf  # the latest watermark
         self._picture: float | None = None  # time of the latest picture, and how long after the one before it
         self._picture_step = hop_s
 
-    def push(self, item: VideoFrame | AudioChunk) -> list[Window]:
+    def push(self, item: StreamItem) -> list[Window]:
         """Take one item; return the windows that are now whole, often none, in order.
 
         Raises SourceError when sound changes its rate or its channels, which a source must not do.
         """
-        if isinstance(item, AudioChunk):
+        if isinstance(item, Watermark):
+            self._mark = max(self._mark, item.time_s)
+        elif isinstance(item, AudioChunk):
             if self._has_audio:
                 self._sound.add(item)
-        elif self._has_video:
+        elif self._has_video and isinstance(item, MotionFrame):
+            if item.time_s >= self._next_s():
+                self._motion.append(item)
+        elif self._has_video and isinstance(item, VideoFrame):
             self._add_picture(item)
         closed = []
         while self._is_whole():
@@ -99,8 +107,12 @@ class Windower:
         if self._picture is not None and frame.time_s > self._picture:
             self._picture_step = max(0.001, min(frame.time_s - self._picture, 1.0))
         self._picture = frame.time_s if self._picture is None else max(self._picture, frame.time_s)
-        if frame.time_s >= float(self._start + self._hop * self._index):
+        if frame.time_s >= self._next_s():
             self._frames.append(frame)
+
+    def _next_s(self) -> float:
+        """Where the next window begins."""
+        return float(self._start + self._hop * self._index)
 
     def _full(self) -> int:
         """Samples of a full window at the rate of now."""
@@ -120,6 +132,8 @@ class Windower:
         end = start + self._window
         heard = self._sound.filled - self._sound.first(start) - self._full()  # samples past its end
         seen = None if self._picture is None else Fraction(self._picture) - self._start - end
+        if self._mark > self._start + end + TAIL_S:
+            return True
         if not self._has_audio:
             return seen is not None and seen > TAIL_S
         if heard > self._tail():
@@ -149,6 +163,7 @@ class Windower:
         end_s = float(self._start + (start + self._window if last is None else last))
         margin = (self._window - self._hop) / 2
         inside = [frame for frame in self._frames if begin_s <= frame.time_s < end_s]
+        moved = [frame for frame in self._motion if begin_s <= frame.time_s < end_s]
         window = Window(
             index=self._index,
             start_s=begin_s,
@@ -159,11 +174,13 @@ class Windower:
             audio=audio,
             rate_hz=rate,
             gap_s=missing / rate if self._has_audio else 0.0,
+            motion=tuple(sorted(moved, key=lambda frame: frame.time_s)),
         )
         self._index += 1
         self._sound.forget(self._sound.first(self._hop * self._index))
-        next_s = float(self._start + self._hop * self._index)
+        next_s = self._next_s()
         self._frames = [frame for frame in self._frames if frame.time_s >= next_s]
+        self._motion = [frame for frame in self._motion if frame.time_s >= next_s]
         return window
 
 

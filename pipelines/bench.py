@@ -134,7 +134,7 @@ def bench_random(name: str, dtype: torch.dtype, layers: int | None, repeats: int
 def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: Console) -> None:
     """Narrate a movie without outputs, one stage after the other on one thread, and show where the time went."""
     narrator = Narrator(models.load(settings))
-    source = Movie(path)
+    source = Movie(path, motion=True)
     windower = Windower(hop_s=hop_s, has_audio=source.info.has_audio, has_video=source.info.has_video)
     stages: dict[str, list[float]] = {}
     windows, began = 0, perf_counter()

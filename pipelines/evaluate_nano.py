@@ -19,7 +19,8 @@ import torch
 from avstream import models, presets, wording
 from avstream.checkpoints import NANO
 from avstream.encoders.audio import mono
-from avstream.narrator import SILENCE_DBFS, Narrator, loudness_dbfs
+from avstream.level import loudness_dbfs
+from avstream.narrator import SILENCE_DBFS, Narrator
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.sources.movie import Movie
 from avstream.substitution import substitute
@@ -31,7 +32,7 @@ ESC10 = LABELS[:10]
 
 def windows_of(path: Path) -> Iterator[Window]:
     """Every window of a file, hop 1 s."""
-    source = Movie(path)
+    source = Movie(path, motion=True)
     windower = Windower(has_audio=source.info.has_audio, has_video=source.info.has_video)
     for item in source:
         yield from windower.push(item)

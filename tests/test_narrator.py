@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from avstream import models, presets, wording
-from avstream.narrator import FLOOR_DBFS, Narrator, key_frame, loudness_dbfs
-from avstream.records import Sound, VideoFrame, Window
+from avstream.level import FLOOR_DBFS, loudness_dbfs
+from avstream.narrator import Narrator, key_frame
+from avstream.records import MotionFrame, Sound, VideoFrame, Window
 from tests import fakes
 
 RATE = 16_000
@@ -47,13 +48,67 @@ def test_silence_claims_nothing_and_runs_nothing(nano, audio):
     assert narration.timings_ms == {}
 
 
+STAGES = {"audio", "evidence", "place", "vision", "substitution", "language"}
+
+
 def test_a_sound_is_claimed_with_its_evidence(nano):
     narration = nano.narrate(window(tone()), "tone")
     assert narration.sounds and narration.text
     assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
+    assert set(narration.timings_ms) == STAGES
+    assert narration.heatmap is None and narration.sounds[0].visible is None, "nothing was seen to move"
+
+
+def test_the_similarity_shows_what_the_language_model_was_given(nano):
+    narration = Narrator(nano._models, "similarity").narrate(window(tone()), "tone")
     assert narration.heatmap.shape == (10, 10) and 0 <= narration.heatmap.min() <= narration.heatmap.max() <= 1
-    assert np.count_nonzero(narration.heatmap) <= 15
-    assert set(narration.timings_ms) == {"audio", "evidence", "direction", "vision", "substitution", "language"}
+    assert 0 < np.count_nonzero(narration.heatmap) <= 15
+
+
+def strikes(rng):
+    """Noise bursts at odd times: their envelope at 25 steps a second, and the sound itself."""
+    loud = np.zeros(75)
+    for begin in (4, 13, 31, 37, 55, 66):
+        loud[begin : begin + 5] = [1.0, 0.8, 0.6, 0.4, 0.2]
+    return loud, 0.3 * np.repeat(loud, RATE // 25) * rng.standard_normal(3 * RATE)
+
+
+def dancing(loud, moving=True):
+    """A bright square on a textured ground that shakes while it is loud, and another at its own times."""
+    ground = np.random.default_rng(5).integers(60, 140, (180, 320)).astype(np.uint8)
+    frames = []
+    for k, amount in enumerate(loud):
+        gray = ground.copy()
+        shift = int(14 * amount * (-1) ** k) if moving else 0
+        gray[60:110, 60 + shift : 110 + shift] = 230
+        other = 6 * (-1) ** k if moving and k % 17 < 6 else 0
+        gray[60:110, 220 + other : 270 + other] = 30
+        frames.append(MotionFrame(k / 25, gray))
+    return tuple(frames)
+
+
+def test_what_moves_with_the_sound_is_its_place(nano):
+    loud, audio = strikes(np.random.default_rng(3))
+    seen = nano.narrate(replace(window(audio), motion=dancing(loud)), "seen")
+    assert set(seen.timings_ms) == STAGES | {"motion"}
+    (sound,) = seen.sounds
+    assert sound.visible is True and seen.heatmap is not None
+    left, top, right, bottom = sound.box
+    assert left < 85 / 320 < right < 0.5 and top < 85 / 180 < bottom
+    still = nano.narrate(replace(window(audio), motion=dancing(loud, moving=False)), "still")
+    assert claims(still) == claims(seen), "where it is says nothing of what it is"
+    assert still.sounds[0].visible is None and still.sounds[0].box is None and still.heatmap is None
+
+
+def test_sources_that_take_turns_are_not_mixed_up(nano):
+    """Two streams through one narrator give what each gives alone, and silence is watched too."""
+    loud, audio = strikes(np.random.default_rng(3))
+    first = replace(window(audio), motion=dancing(loud))
+    mute = replace(window(np.zeros(3 * RATE)), motion=dancing(loud[::-1]))
+    alone = nano.narrate(first, "alone")
+    assert set(nano.narrate(mute, "b").timings_ms) == {"motion"}
+    assert nano.narrate(first, "a").sounds == alone.sounds
+    assert nano.narrate(first, "b").sounds == alone.sounds, "window 0 starts a source anew"
 
 
 def test_the_picture_changes_no_claim(nano):
@@ -114,9 +169,10 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
         "llava-1.5-7b", language=str(checkpoints[family]), audio=f"{audio}:{checkpoint}", tokens=5,
         unselected=unselected, dtype="float32", device="cpu",
     )  # fmt: skip
-    narrator = Narrator(models.load(settings))
+    narrator = Narrator(models.load(settings), "similarity")
     narration = narrator.narrate(window(tone()), family)
-    assert narration.sounds and narration.text and np.count_nonzero(narration.heatmap) <= 5
+    assert 0 < np.count_nonzero(narration.heatmap) <= 5
+    assert narration.sounds and narration.text
     assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
     assert narrator.narrate(window(np.zeros(3 * RATE)), family).sounds == ()
 
@@ -138,6 +194,6 @@ def test_loudness_is_that_of_the_loudest_block():
     assert loudness_dbfs(np.zeros((2, 0), np.float32), RATE) == FLOOR_DBFS
 
 
-def test_the_key_frame_is_in_the_middle_of_the_focus():
-    assert key_frame(window(tone())).time_s == 1.0
+def test_the_key_frame_is_in_the_middle_of_the_window():
+    assert key_frame(window(tone())).time_s == 1.5
     assert key_frame(window(tone(), ())) is None

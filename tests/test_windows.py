@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, VideoFrame, Window
+from avstream.records import AudioChunk, MotionFrame, VideoFrame, Watermark
 from avstream.windows import Windower
 
 RATE = 8000
@@ -266,3 +266,52 @@ def test_a_change_of_rate_is_the_source_s_fault():
     windower.push(AudioChunk(0.0, RATE, noise(1.0)))
     with pytest.raises(SourceError, match="resample"):
         windower.push(AudioChunk(1.0, 2 * RATE, noise(1.0)))
+
+
+def test_a_watermark_closes_what_nothing_more_comes_for():
+    """A live stream that loses its sound, its picture, or both goes on at the pace of its watermarks."""
+    windower = Windower(has_audio=True, has_video=True)
+    closed = []
+    for tenth in range(100):
+        now = tenth / 10
+        if now < 2:
+            closed += windower.push(AudioChunk(now, 1000, np.full((1, 100), 0.5, np.float32)))
+        if not 4 <= now < 7:
+            closed += windower.push(VideoFrame(now, np.zeros((2, 2, 3), np.uint8)))
+        closed += windower.push(Watermark(now - 0.5))
+    assert [window.start_s for window in closed] == list(range(len(closed))) and len(closed) == 7
+    assert [round(window.gap_s, 1) for window in closed] == [1.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0]
+    assert all(window.audio.shape == (1, 3000) for window in closed)
+    assert len(closed[0].frames) == 30 and len(closed[4].frames) == 0
+
+
+def test_sound_that_comes_back_after_a_hole_stands_at_its_time():
+    windower = Windower(has_audio=True, has_video=False)
+    closed = windower.push(AudioChunk(0.0, 1000, np.full((1, 500), 0.5, np.float32)))
+    for tenth in range(200):
+        closed += windower.push(Watermark(tenth / 10))
+    closed += windower.push(AudioChunk(19.5, 1000, np.full((1, 4000), 0.25, np.float32)))
+    last = next(window for window in closed if window.end_s > 20)
+    heard = np.flatnonzero(last.audio[0])
+    assert last.start_s + heard[0] / 1000 == 19.5 and (last.audio[0, heard] == 0.25).all()
+
+
+def test_a_late_watermark_changes_nothing():
+    chunks = [AudioChunk(k / 10, 1000, np.full((1, 100), k / 200, np.float32)) for k in range(100)]
+    plain, marked = Windower(has_audio=True, has_video=False), Windower(has_audio=True, has_video=False)
+    for chunk in chunks:
+        expected, found = plain.push(chunk), marked.push(chunk)
+        assert marked.push(Watermark(chunk.start_s - 1)) == []
+        assert [w.audio.tobytes() for w in found] == [w.audio.tobytes() for w in expected]
+
+
+def test_motion_frames_go_into_every_window_that_holds_them():
+    windower = Windower(has_audio=True, has_video=True)
+    closed = []
+    for k in range(200):
+        closed += windower.push(AudioChunk(k / 25, 1000, np.zeros((1, 40), np.float32)))
+        closed += windower.push(MotionFrame(k / 25, np.zeros((2, 2), np.uint8)))
+        closed += windower.push(VideoFrame(k / 25, np.zeros((2, 2, 3), np.uint8)))
+    assert len(closed) == 5
+    for window in closed:
+        assert [m.time_s for m in window.motion] == [f.time_s for f in window.frames] and len(window.motion) == 75

@@ -178,7 +178,7 @@ class VideoSink:
     def _decoded(self) -> Iterator[Item]:
         with suppress(SourceError):  # who narrates the movie says so; here it is just the end
             for item in self._movie:
-                yield (item.time_s if isinstance(item, VideoFrame) else item.start_s), item
+                yield (item.start_s if isinstance(item, AudioChunk) else item.time_s), item
 
     # Writing
 

@@ -8,47 +8,62 @@ from typing import Any
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
-from avstream.records import AudioChunk, VideoFrame
+from avstream.records import AudioChunk, MotionFrame, VideoFrame
 
 SOUND_GAP_S = 0.05  # a shorter hole in the sound is a rounded stamp
 PADDING_S = 0.1  # the most that a codec adds to fill its last packet
 RATES_HZ = range(1000, 768_001)  # other sample rates are a damaged header
+MOTION_RATE_HZ = 30.0
+MOTION_SIDE = 320
 
 
 class Pictures:
     """Picks the first picture in each 1/rate_hz of stream time, so that the choice never varies."""
 
     def __init__(
-        self, *, start_s: float, end_s: float, rate_hz: float, max_side: int, aspect: Any = None
+        self,
+        *,
+        start_s: float,
+        end_s: float,
+        rate_hz: float,
+        max_side: int,
+        aspect: Any = None,
+        gray: bool = False,
     ) -> None:
-        """`aspect` is the width of a pixel over its height, None when unknown."""
+        """`aspect` is the width of a pixel over its height, None when unknown. `gray` makes motion frames."""
         self._start_s, self._end_s, self._rate_hz, self._max_side = start_s, end_s, rate_hz, max_side
-        self._aspect = aspect
+        self._aspect, self._gray = aspect, gray
         self._last_slot = -1
         self._scaler = VideoReformatter()
 
-    def take(self, time_s: float, frame: Any) -> list[VideoFrame]:
+    def take(self, time_s: float, frame: Any) -> list[VideoFrame | MotionFrame]:
         """One picture or none. Raises av.FFmpegError or ValueError for a frame that can't be converted."""
         slot = math.floor(time_s * self._rate_hz + 1e-4)
         if not self._start_s <= time_s < self._end_s or slot <= self._last_slot:
             return []
+        picture = self._converted(frame)
+        self._last_slot = slot
+        return [MotionFrame(time_s, picture) if self._gray else VideoFrame(time_s, picture)]
+
+    def _converted(self, frame: Any) -> NDArray[np.uint8]:
+        """The frame scaled down as far as needed, with square pixels, upright."""
         width, height = shown_size(frame, self._aspect)
         scale = min(1.0, self._max_side / max(width, height))
         scaled = self._scaler.reformat(
             frame,
             width=max(1, round(width * scale)),
             height=max(1, round(height * scale)),
-            format="rgb24",
+            format="gray" if self._gray else "rgb24",
             interpolation=Interpolation.AREA,
         )
-        rgb = scaled.to_ndarray()
+        picture = scaled.to_ndarray()
         transposed, flip_x, flip_y = turn(frame)
-        rgb = rgb.transpose(1, 0, 2) if transposed else rgb
-        rgb = rgb[:, ::-1] if flip_x else rgb
-        rgb = rgb[::-1] if flip_y else rgb
-        self._last_slot = slot
-        return [VideoFrame(time_s, np.ascontiguousarray(rgb, dtype=np.uint8))]
+        picture = np.swapaxes(picture, 0, 1) if transposed else picture
+        picture = picture[:, ::-1] if flip_x else picture
+        picture = picture[::-1] if flip_y else picture
+        return np.ascontiguousarray(picture, dtype=np.uint8)
 
 
 class Sounds:

@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, StreamInfo, VideoFrame
+from avstream.records import AudioChunk, MotionFrame, StreamInfo, VideoFrame
 from avstream.sources.container import DAMAGE, check_file, choose_stream, open_file, undecodable
-from avstream.sources.frames import PADDING_S, SOUND_GAP_S, Pictures, Sounds, shown_size, turn
+from avstream.sources.frames import (
+    MOTION_RATE_HZ,
+    MOTION_SIDE,
+    PADDING_S,
+    SOUND_GAP_S,
+    Pictures,
+    Sounds,
+    shown_size,
+    turn,
+)
 from avstream.sources.timeline import Clock, Track
 
 LATE_STREAM_S = 10.0  # how far one stream may be behind the other in the file
@@ -23,11 +32,13 @@ READ_FAILURES = 50  # unreadable packets in a row, after which the rest of the f
 BARREN_PACKETS = 20_000  # packets in a row that decode to nothing, after which likewise
 SEEK_MARGIN_S = 2.0  # decoders are started this long before what is wanted
 LONGEST_S = 30 * 24 * 3600.0  # a longer stated length is taken for unknown
+MovieItem = VideoFrame | MotionFrame | AudioChunk
 STATES_LENGTH = {"mov", "matroska", "webm", "avi", "flac", "wav", "asf", "flv"}  # elsewhere it is a guess
 
 
 class Movie:
     """Reads a file once: at most `picture_rate_hz` upright pictures a second, no side over `max_side` pixels.
+    `motion` asks for motion frames too.
 
     Sound is float32 (1 or 2, n) at the rate it begins with. With `start_s` and `end_s` (None: the end) only
     [start_s, end_s) is read, and times stay those of the whole movie. `reached_s` is where the stream ended.
@@ -42,10 +53,11 @@ class Movie:
         end_s: float | None = None,
         picture_rate_hz: float = 2.0,
         max_side: int = 672,
+        motion: bool = False,
     ) -> None:
         self.path, self.start_s = Path(path), float(start_s)
         self.end_s = math.inf if end_s is None else float(end_s)
-        self._rate_hz, self._max_side = picture_rate_hz, max_side
+        self._rate_hz, self._max_side, self._motion = picture_rate_hz, max_side, motion
         self._check_limits()
         check_file(self.path)
         self._lock, self._stop, self._read_once = threading.Lock(), threading.Event(), False
@@ -87,7 +99,7 @@ class Movie:
             if not self._read_once:
                 self._container.close()
 
-    def __iter__(self) -> Iterator[VideoFrame | AudioChunk]:
+    def __iter__(self) -> Iterator[MovieItem]:
         """Items in rough order of time. Raises SourceError when read twice or when nothing decodes."""
         with self._lock:
             if self._read_once:
@@ -147,10 +159,14 @@ class Movie:
         self._stated_s = math.inf if length_s is None or not states else length_s
         self._clock = Clock(start_s=self.start_s, stated_s=length_s, leaps_often=self._audio is None)
         self._tracks: dict[str, Track[Any]] = {stream.type: Track(self._clock) for stream in self._streams}
-        span = {"start_s": self.start_s, "end_s": self.end_s}
+        start_s, end_s = self.start_s, self.end_s
         aspect = self._video.sample_aspect_ratio if self._video else None
-        self._pictures = Pictures(**span, rate_hz=self._rate_hz, max_side=self._max_side, aspect=aspect)
-        self._sounds = Sounds(**span, stated_s=self._stated_s)
+        sizes = [(self._rate_hz, self._max_side, False)] + [(MOTION_RATE_HZ, MOTION_SIDE, True)] * self._motion
+        self._pictures = [
+            Pictures(start_s=start_s, end_s=end_s, rate_hz=rate_hz, max_side=side, aspect=aspect, gray=gray)
+            for rate_hz, side, gray in sizes
+        ]
+        self._sounds = Sounds(start_s=start_s, end_s=end_s, stated_s=self._stated_s)
 
     def _upright_size(self) -> tuple[int, int]:
         """Width and height as shown. Only a picture knows whether it is turned, so the first is decoded."""
@@ -170,7 +186,7 @@ class Movie:
 
     # Reading
 
-    def _items(self) -> Iterator[VideoFrame | AudioChunk]:
+    def _items(self) -> Iterator[MovieItem]:
         empty = True
         try:
             if self._stop.is_set():
@@ -255,9 +271,9 @@ class Movie:
         elif gave_up:
             self._notes.append(f"{name}: nothing after {reached_s:.1f} s could be read")
 
-    def _decoded(self, stream: Any, packet: Any) -> Iterator[VideoFrame | AudioChunk]:
+    def _decoded(self, stream: Any, packet: Any) -> Iterator[MovieItem]:
         """What a packet holds, in place and trimmed; for None, what the decoder and the track hold back."""
-        track, taker = self._tracks[stream.type], self._pictures if stream is self._video else self._sounds
+        track = self._tracks[stream.type]
         frames: list[Any] = []
         try:
             frames = stream.decode(packet)
@@ -270,11 +286,16 @@ class Movie:
         settled = [pair for frame in frames for pair in track.feed(*self._stamped(stream, frame), frame)]
         for time_s, frame in settled + (track.flush() if packet is None else []):
             try:
-                items = taker.take(time_s, frame)
+                items = self._taken(stream, time_s, frame)
             except DAMAGE:
                 self._damaged += 1
             else:
                 yield from items
+
+    def _taken(self, stream: Any, time_s: float, frame: Any) -> list[MovieItem]:
+        if stream is self._audio:
+            return [*self._sounds.take(time_s, frame)]
+        return [picture for pictures in self._pictures for picture in pictures.take(time_s, frame)]
 
     def _stamped(self, stream: Any, frame: Any) -> tuple[float | None, float]:
         """When a frame says it begins, and how long it lasts, in seconds."""
