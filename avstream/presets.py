@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from avstream.errors import ConfigError
+from avstream.wording import unknown
 
 PACKAGE = Path(__file__).parent
 AUDIO_CHECKPOINTS = {  # what `--audio NAME` means without a checkpoint
@@ -69,13 +69,6 @@ class Settings:
     def audio_checkpoint(self) -> str:
         """Where its weights are: `nano`, a hub id or a folder."""
         return self.audio.partition(":")[2] or AUDIO_CHECKPOINTS[self.audio_encoder]
-
-
-def unknown(what: str, found: str, known: Any) -> str:
-    """The message for a name that is not known, with the nearest known one."""
-    near = difflib.get_close_matches(found, list(known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {found!r}{hint} (known: {', '.join(known)})"
 
 
 def folder() -> Path:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
@@ -20,10 +19,11 @@ import numpy as np
 from avstream.errors import AvstreamError, SinkError, SourceError
 from avstream.records import Narration, StreamInfo, StreamItem, Window
 from avstream.windows import Windower
+from avstream.workers import Worker, in_thread
 
 WINDOWS_AHEAD = 4  # read ahead while the narrator thinks
 NARRATIONS_AHEAD = 32  # a sink may be this far behind
-GRACE_S = 2.0  # for a reader that was told to stop
+KEPT_TIMES = 20_000  # of each stage: hours of them
 
 
 class Source(Protocol):
@@ -81,14 +81,14 @@ class Thinker(Protocol):
 
 @dataclass(slots=True)
 class Report:
-    """How a run went. Times are wall seconds; `stage_ms` has every window's milliseconds, stage by stage."""
+    """How a run went. Times are wall seconds; `stage_ms` has the windows' milliseconds, the last KEPT_TIMES a stage."""
 
     windows: int = 0
     silent: int = 0
     stream_s: float = 0.0
     wall_s: float = 0.0
     gap_s: float = 0.0
-    stage_ms: dict[str, list[float]] = field(default_factory=dict)
+    stage_ms: dict[str, deque[float]] = field(default_factory=dict)
     errors: list[AvstreamError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ class Report:
         self.stream_s = max(self.stream_s, 0.0) + window.focus_end_s - window.focus_start_s
         self.gap_s += window.gap_s
         for name, ms in narration.timings_ms.items():
-            self.stage_ms.setdefault(name, []).append(ms)
+            self.stage_ms.setdefault(name, deque(maxlen=KEPT_TIMES)).append(ms)
 
 
 async def narrate_stream(
@@ -123,19 +123,19 @@ async def narrate_stream(
     """
     report, began = Report(), perf_counter()
     windows: asyncio.Queue[Window | None] = asyncio.Queue(WINDOWS_AHEAD)
-    outlets = [Outlet(sink, report) for sink in [*sinks, *shared]]
-    thinking = ThreadPoolExecutor(1, thread_name_prefix="model")
+    outlets = [FileOutlet(sink, report.errors.append) for sink in [*sinks, *shared]]
+    model = Worker("model")
     try:
         async with asyncio.TaskGroup() as group:
             for outlet in outlets:
                 group.create_task(outlet.run(source.info), name=f"sink {outlet.sink.name}")
             group.create_task(read(source, windower, windows, report), name="read")
-            group.create_task(think(windows, thinker, thinking, source, outlets, report), name="narrate")
+            group.create_task(think(windows, thinker, model, source, outlets, report), name="narrate")
     except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+        raise first_error(failed) from None
     finally:
         source.close()
-        thinking.shutdown(cancel_futures=True)
+        model.end()
         await asyncio.shield(close_all(outlets, kept=shared))
         report.wall_s = perf_counter() - began
         report.warnings = source.warnings
@@ -177,15 +177,14 @@ async def read(
 async def think(
     windows: asyncio.Queue[Window | None],
     thinker: Thinker,
-    thread: ThreadPoolExecutor,
+    model: Worker,
     source: Source,
-    outlets: Sequence[Outlet],
+    outlets: Sequence[FileOutlet],
     report: Report,
 ) -> None:
     """Narrate window after window and hand each narration to every outlet."""
-    loop = asyncio.get_running_loop()
     while (window := await windows.get()) is not None:
-        narration = await loop.run_in_executor(thread, thinker.narrate, window, source.info.name)
+        narration = await model.call(thinker.narrate, window, source.info.name)
         report.count(window, narration)
         for outlet in outlets:
             await outlet.queue.put(narration)
@@ -194,67 +193,55 @@ async def think(
 
 
 class Outlet:
-    """A sink with its queue. When the sink fails, its queue is emptied and the others go on."""
+    """A sink with a thread of its own. A SinkError is told to `fail`, and the sink is then left alone until its end."""
 
-    def __init__(self, sink: Sink, report: Report) -> None:
-        self.sink = sink
+    def __init__(self, sink: Sink, fail: Callable[[AvstreamError], None]) -> None:
+        self.sink, self.working = sink, True
+        self._fail = fail
+        self._worker = Worker(f"sink {sink.name}")
+
+    async def call(self, function: Callable[..., None], *arguments: object) -> bool:
+        """Call the sink; whether that went well."""
+        try:
+            await self._worker.call(function, *arguments)
+        except SinkError as error:
+            self.working = False
+            self._fail(error)
+            return False
+        return True
+
+    def end(self) -> None:
+        """Let the thread end once the sink is done."""
+        self._worker.end()
+
+
+class FileOutlet(Outlet):
+    """A sink with a queue that makes the narrator wait. When the sink fails, the queue is emptied."""
+
+    def __init__(self, sink: Sink, fail: Callable[[AvstreamError], None]) -> None:
+        super().__init__(sink, fail)
         self.queue: asyncio.Queue[Narration | None] = asyncio.Queue(NARRATIONS_AHEAD)
-        self._report = report
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sink {sink.name}")
 
     async def run(self, info: StreamInfo) -> None:
         """Open the sink and write what comes, until None comes."""
-        working = await self._call(self.sink.open, info)
+        await self.call(self.sink.open, info)
         while (narration := await self.queue.get()) is not None:
-            working = working and await self._call(self.sink.write, narration)
+            if self.working:
+                await self.call(self.sink.write, narration)
 
     async def close(self, *, finish: bool) -> None:
         """Finish the sink, whatever happened to it, and end its thread."""
         if finish:
-            await self._call(self.sink.close)
-        self._thread.shutdown()
-
-    async def _call(self, function: Callable[..., None], *arguments: object) -> bool:
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
-        except SinkError as error:
-            self._report.errors.append(error)
-            return False
-        return True
+            await self.call(self.sink.close)
+        self.end()
 
 
-async def close_all(outlets: Sequence[Outlet], kept: Sequence[Sink]) -> None:
+async def close_all(outlets: Sequence[FileOutlet], kept: Sequence[Sink]) -> None:
     """Let every outlet end, side by side, closing the sinks that are not kept."""
     await asyncio.gather(*(outlet.close(finish=outlet.sink not in kept) for outlet in outlets))
 
 
-async def in_thread(name: str, function: Callable[[], None], release: Callable[[], None]) -> None:
-    """Run a blocking function on a daemon thread, so that one that hangs can't keep the program from ending.
-
-    On cancellation `release` is called, which must make the function return; it is waited for GRACE_S.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def finish(error: BaseException | None) -> None:
-        if not done.done():
-            done.set_exception(error) if error else done.set_result(None)
-
-    def work() -> None:
-        failure: BaseException | None = None
-        try:
-            function()
-        except BaseException as error:
-            failure = error
-        with suppress(RuntimeError):  # the loop is gone when this took longer than was waited for
-            loop.call_soon_threadsafe(finish, failure)
-
-    threading.Thread(target=work, name=name, daemon=True).start()
-    try:
-        await asyncio.shield(done)
-    except asyncio.CancelledError:
-        release()
-        await asyncio.wait([done], timeout=GRACE_S)
-        if done.done():
-            done.exception()  # looked at: it is of no more interest
-        raise
+def first_error(failed: BaseExceptionGroup) -> BaseException:
+    """The first of the errors that ended a group of tasks."""
+    first = failed.exceptions[0]
+    return first_error(first) if isinstance(first, BaseExceptionGroup) else first

@@ -6,8 +6,9 @@ the sound goes on, the direction in words, and "probably" or "possibly" for what
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from avstream.records import Sound
 
@@ -95,3 +96,11 @@ def named(text: str) -> set[str]:
     return {
         label for label, (_, _, stems) in VOCABULARY.items() if any(word.startswith(stems) for word in words)
     }
+
+
+def unknown(what: str, found: str, known: Iterable[str]) -> str:
+    """The message for a name that is not known, with the nearest known one."""
+    known = list(known)
+    near = difflib.get_close_matches(found, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {found!r}{hint} (known: {', '.join(known)})"

@@ -1,0 +1,172 @@
+"""Narrations -> sound events that begin, go on and end. Pure: no files, no clock but the narrations' own.
+
+A label begins at its threshold and goes on down to STAY of it, so that a sound that wavers is one event; it ends
+when it was missed in two narrations and for GAP_S, so that none sticks however fast or slow narrations come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
+
+from avstream import wording
+from avstream.errors import ConfigError
+from avstream.records import Narration, Phase, Sound, SoundEvent
+
+BEGIN = 0.5  # "probably": what is only possible is narrated, but starts no event
+STAY = 0.6
+GAP_S = 2.0
+MISSES = 2
+KNOWN = (*wording.LABELS, wording.OTHER)
+
+
+@dataclass(slots=True)
+class Rules:
+    """What one stream is to speak of. May be changed while it runs, from any thread: every change is one step.
+
+    `thresholds` are confidences from which a label is spoken of at all. Raises ConfigError for an unknown label or a
+    threshold outside 0..1.
+    """
+
+    thresholds: dict[str, float] = field(default_factory=dict)
+    only: set[str] = field(default_factory=set)  # empty: all
+    muted: set[str] = field(default_factory=set)
+    urgent: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for label in (*self.thresholds, *self.only, *self.muted, *self.urgent):
+            check_label(label)
+        for label, threshold in self.thresholds.items():
+            check_threshold(label, threshold)
+
+    def set_threshold(self, label: str, threshold: float) -> None:
+        """Speak of a label from this confidence on. Raises ConfigError."""
+        check_label(label)
+        check_threshold(label, threshold)
+        self.thresholds[label] = threshold
+
+    def mute(self, label: str, muted: bool = True) -> None:
+        """Speak of a label no more, or again. Raises ConfigError."""
+        check_label(label)
+        self.muted.add(label) if muted else self.muted.discard(label)
+
+    def allows(self, sound: Sound) -> bool:
+        """Whether a sound is spoken of."""
+        label = sound.label
+        wanted = (not self.only or label in self.only) and label not in self.muted
+        return wanted and sound.confidence >= STAY * self.thresholds.get(label, 0.0)
+
+    def begins_at(self, label: str) -> float:
+        """The confidence at which an event of a label begins."""
+        return self.thresholds.get(label, BEGIN)
+
+    def applied(self, narration: Narration) -> Narration:
+        """The narration with the sounds that are spoken of, and no other."""
+        sounds = tuple(sound for sound in narration.sounds if self.allows(sound))
+        if sounds == narration.sounds:
+            return narration
+        heatmap = narration.heatmap if sounds else None
+        return replace(narration, sounds=sounds, text=wording.sentence(sounds), heatmap=heatmap)
+
+
+def check_label(label: str) -> None:
+    """Raises ConfigError, with the nearest known label, for one that is not known."""
+    if label not in KNOWN:
+        raise ConfigError(wording.unknown("sound", label, KNOWN))
+
+
+def check_threshold(label: str, threshold: float) -> None:
+    """Raises ConfigError unless the threshold is in 0..1."""
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"the threshold of {label} must be from 0 to 1, not {threshold}")
+
+
+@dataclass(slots=True)
+class _Going:
+    """An event that goes on: as it was last told, where its sound was last heard, and narrations without it since."""
+
+    event: SoundEvent
+    heard_s: float
+    missed: int = 0
+
+
+class EventTracker:
+    """The events of one stream."""
+
+    def __init__(self, source: str, rules: Rules) -> None:
+        self._source, self._rules = source, rules
+        self._going: dict[str, _Going] = {}
+
+    def update(self, narration: Narration) -> list[SoundEvent]:
+        """What became of events with one more narration (`Rules.applied` to it): first what ended."""
+        sounds = {sound.label: sound for sound in narration.sounds}
+        told = []
+        for label, going in list(self._going.items()):
+            sound = sounds.pop(label, None)
+            if sound is not None and sound.confidence >= STAY * self._rules.begins_at(label):
+                told.append(self._prolong(going, sound, narration.focus_end_s))
+                continue
+            going.missed += 1
+            over = going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S
+            if over or label in self._rules.muted:
+                told.append(self._end(label))
+        # what is not recognized in the middle of a known sound is most likely part of it
+        named_going = any(label != wording.OTHER for label in self._going)
+        for label, sound in sounds.items():
+            if sound.confidence >= self._rules.begins_at(label) and not (label == wording.OTHER and named_going):
+                told.append(self._begin(sound, narration))
+        return sorted(told, key=lambda event: event.phase != "ended")
+
+    def finish(self) -> list[SoundEvent]:
+        """The end of the stream: whatever goes on ends."""
+        return [self._end(label) for label in list(self._going)]
+
+    def _begin(self, sound: Sound, narration: Narration) -> SoundEvent:
+        event = SoundEvent(
+            id=uuid4().hex[:12],
+            source=self._source,
+            label=sound.label,
+            phase="began",
+            onset_s=narration.focus_start_s,
+            end_s=None,
+            confidence=sound.confidence,
+            peak_confidence=sound.confidence,
+            level_dbfs=sound.level_dbfs,
+            direction=sound.direction,
+            visible=sound.visible,
+            urgent=sound.label in self._rules.urgent,
+        )
+        self._going[sound.label] = _Going(event, narration.focus_end_s)
+        return event
+
+    def _prolong(self, going: _Going, sound: Sound, heard_s: float) -> SoundEvent:
+        before = going.event
+        going.heard_s, going.missed = heard_s, 0
+        going.event = replace(
+            before,
+            phase="continues",
+            confidence=sound.confidence,
+            peak_confidence=max(before.peak_confidence, sound.confidence),
+            level_dbfs=max(before.level_dbfs, sound.level_dbfs),
+            direction=sound.direction or before.direction,
+            visible=before.visible if sound.visible is None else sound.visible,
+        )
+        return going.event
+
+    def _end(self, label: str) -> SoundEvent:
+        going = self._going.pop(label)
+        phase: Phase = "ended"
+        return replace(going.event, phase=phase, end_s=going.heard_s)
+
+
+def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:
+    """`dog_bark=0.7` -> {"dog_bark": 0.7}. Raises ConfigError."""
+    found = {}
+    for text in texts:
+        label, _, number = text.partition("=")
+        try:
+            found[label] = float(number)
+        except ValueError:
+            raise ConfigError(f"expected LABEL=CONFIDENCE such as dog_bark=0.7, found {text!r}") from None
+    return found

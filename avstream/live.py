@@ -1,0 +1,324 @@
+"""The loop that does not end: live sources -> windowers -> one narrator in turns -> events -> sinks.
+
+It knows the records, the rules of events and some protocols, nothing else. It is never late: of a stream's windows
+the newest waits for the narrator, an older one is dropped and counted; a sink that is slow loses its oldest news,
+narrations and figures before events, counted too. What blocks runs on threads of its own that can be left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Protocol
+
+from avstream.errors import AvstreamError, SourceError
+from avstream.events import EventTracker, Rules
+from avstream.level import FLOOR_DBFS, loudness_dbfs
+from avstream.records import AudioChunk, Narration, SoundEvent, Status, VideoFrame, Window
+from avstream.run import Outlet, Report, Sink, Source, Thinker, first_error
+from avstream.windows import Windower
+from avstream.workers import Worker
+
+NEWS_AHEAD = 64  # a sink may be this far behind
+STATUS_S = 0.2
+LATENCIES = 3600
+FAREWELL_S = 1.0  # for each sink to write what is owed
+CLOSING_S = 1.6  # for devices to let go, from the moment the loop is told to stop
+
+News = Narration | SoundEvent | Status
+
+
+class LiveSource(Source, Protocol):
+    """A source that goes on by itself whatever happens to its devices; see `avstream.run.Source`."""
+
+    def now_s(self) -> float:
+        """The stream time of this moment."""
+        ...
+
+    def latest(self) -> VideoFrame | None:
+        """The newest picture, at the rate of the camera, for who wants to show it."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong now, a short sentence each; empty when all is well."""
+        ...
+
+
+class Service(Protocol):
+    """Something that runs beside the streams, such as the connection to a broker."""
+
+    name: str
+
+    async def run(self) -> None:
+        """Run until cancelled, and then finish soon. Raises SinkError for what can't be mended by waiting."""
+        ...
+
+
+@dataclass(slots=True)
+class LiveReport(Report):
+    """How a live stream went. Latencies are seconds from the end of a window to its narration, the last LATENCIES."""
+
+    source: str = ""
+    dropped: int = 0
+    events: int = 0
+    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+
+
+class LiveStream:
+    """One source with its windower, its rules and its sinks, and what is under way between them."""
+
+    def __init__(self, source: LiveSource, windower: Windower, rules: Rules, sinks: Sequence[Sink]) -> None:
+        self.source, self.windower, self.rules, self.sinks = source, windower, rules, sinks
+        self.name = source.info.name
+        self.report = LiveReport(source=self.name)
+        self.waiting: Window | None = None
+        self.ended = False
+        self.outlets: list[LiveOutlet] = []
+        self._tracker = EventTracker(self.name, rules)
+        self._level_dbfs = FLOOR_DBFS
+        self._latency_s: float | None = None
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """Note how loud it is; called on the reading thread."""
+        self._level_dbfs = max(self._level_dbfs, loudness_dbfs(chunk.samples, chunk.rate_hz))
+
+    def arrive(self, window: Window) -> None:
+        """Take a window to be narrated; one that still waited is dropped."""
+        self.report.dropped += self.waiting is not None
+        self.waiting = window
+
+    def take(self, window: Window, narration: Narration) -> None:
+        """Pass on a narration and what becomes of events."""
+        narration = self.rules.applied(narration)
+        self._latency_s = self.source.now_s() - window.end_s
+        self.report.latencies_s.append(self._latency_s)
+        self.report.count(window, narration)
+        self._tell([narration, *self._tracker.update(narration)])
+
+    def tell_status(self) -> None:
+        """Pass on how it goes."""
+        level, self._level_dbfs = self._level_dbfs, FLOOR_DBFS
+        now_s, problems = self.source.now_s(), self.source.problems
+        self._tell([Status(self.name, now_s, self._latency_s, self.report.dropped, level, problems)])
+
+    def end_events(self) -> None:
+        """Whatever goes on ends."""
+        self._tell(self._tracker.finish())
+
+    def _tell(self, told: Sequence[News]) -> None:
+        self.report.events += sum(isinstance(news, SoundEvent) and news.phase == "began" for news in told)
+        for outlet in self.outlets:
+            for news in told:
+                outlet.offer(news)
+
+
+class LiveOutlet(Outlet):
+    """A sink with what it has yet to be told, the newest NEWS_AHEAD of it."""
+
+    def __init__(self, sink: Sink, fail: Callable[[AvstreamError], None]) -> None:
+        super().__init__(sink, fail)
+        self.dropped = 0
+        self._news: deque[News] = deque()
+        self._came = asyncio.Event()
+        self._takes: dict[type, Callable[..., None] | None] = {
+            Narration: sink.write,
+            SoundEvent: getattr(sink, "event", None),
+            Status: getattr(sink, "status", None),
+        }
+
+    def offer(self, news: News) -> None:
+        """Add news for the sink, if it takes such; a new status replaces one that was not told yet."""
+        if self._takes[type(news)] is None or not self.working:
+            return
+        if isinstance(news, Status) and self._news and isinstance(self._news[-1], Status):
+            self._news.pop()
+        if len(self._news) >= NEWS_AHEAD:
+            least = next((old for old in self._news if not isinstance(old, SoundEvent)), self._news[0])
+            self._news.remove(least)
+            self.dropped += not isinstance(least, Status)
+        self._news.append(news)
+        self._came.set()
+
+    async def run(self) -> None:
+        """Tell the sink what comes, until cancelled."""
+        while True:
+            await self._tell_all()
+            await self._came.wait()
+            self._came.clear()
+
+    async def farewell(self) -> None:
+        """Tell what is left and finish the sink; one that hangs is left behind after FAREWELL_S."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._tell_all()
+                await self.call(self.sink.close)
+        self.end()
+
+    async def _tell_all(self) -> None:
+        while self._news and self.working:
+            news = self._news.popleft()
+            take = self._takes[type(news)]
+            assert take is not None
+            await self.call(take, news)
+
+
+async def narrate_live(
+    streams: Sequence[LiveStream],
+    thinker: Thinker,
+    stop: asyncio.Event,
+    services: Sequence[Service] = (),
+    complain: Callable[[AvstreamError], None] = lambda error: None,
+) -> None:
+    """Narrate live streams until `stop` is set or all have ended; their reports tell how it went.
+
+    A sink that can't be opened, a service that fails for good, and the narrator's own errors end it and are raised.
+    Later on a source or a sink that fails is put into the stream's report and told to `complain`; the rest go on.
+    In any case events end, sinks are closed, and devices are let go, within about 2 s of being told to stop.
+    """
+    loop = _Loop(streams, thinker, complain)
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = []
+            try:
+                await loop.open_sinks()
+                running = [group.create_task(service.run(), name=service.name) for service in services]
+                await loop.work(stop)
+            finally:
+                await loop.farewell()
+                for task in running:
+                    task.cancel()
+    except BaseExceptionGroup as failed:
+        raise first_error(failed) from None
+    finally:
+        await loop.closed()
+
+
+class _Loop:
+    """The tasks of a run."""
+
+    def __init__(
+        self, streams: Sequence[LiveStream], thinker: Thinker, complain: Callable[[AvstreamError], None]
+    ) -> None:
+        self._streams, self._thinker, self._complain = streams, thinker, complain
+        self._model = Worker("model")
+        self._came = asyncio.Event()
+        self._turn = 0
+        self._began = self._told_to_end = perf_counter()
+        self._closing: dict[str, asyncio.Future[None]] = {}
+        for stream in streams:
+            stream.outlets = [LiveOutlet(sink, self._failure(stream)) for sink in stream.sinks]
+
+    async def open_sinks(self) -> None:
+        """Open every sink. Raises SinkError."""
+        for stream in self._streams:
+            for outlet in stream.outlets:
+                if not await outlet.call(outlet.sink.open, stream.source.info):
+                    raise stream.report.errors[-1]
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Read, think and tell, until `stop` is set or every stream has ended."""
+        async with asyncio.TaskGroup() as group:
+            running: list[asyncio.Task[Any]] = [group.create_task(self._tick(), name="status")]
+            for stream in self._streams:
+                running.append(group.create_task(self._read(stream), name=f"read {stream.name}"))
+                for outlet in stream.outlets:
+                    name = f"sink {outlet.sink.name} of {stream.name}"
+                    running.append(group.create_task(outlet.run(), name=name))
+            running.append(group.create_task(stop.wait(), name="stop"))
+            running.append(group.create_task(self._think(), name="narrate"))
+            await asyncio.wait(running[-2:], return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                task.cancel()
+
+    async def _read(self, stream: LiveStream) -> None:
+        """Read on a thread of its own, until the stream ends."""
+        loop = asyncio.get_running_loop()
+
+        def arrive(window: Window) -> None:
+            stream.arrive(window)
+            self._came.set()
+
+        def pump() -> None:
+            for item in stream.source:
+                if isinstance(item, AudioChunk):
+                    stream.hear(item)
+                for window in stream.windower.push(item):
+                    loop.call_soon_threadsafe(arrive, window)
+            for window in stream.windower.finish(stream.source.reached_s):
+                loop.call_soon_threadsafe(arrive, window)
+
+        reader = Worker(f"read {stream.name}")
+        try:
+            await reader.call(pump)
+        except SourceError as error:
+            self._failure(stream)(error)
+        finally:
+            reader.end()
+            stream.ended = True
+            self._came.set()
+            self._close(stream)
+
+    async def _think(self) -> None:
+        """Narrate the streams' windows in turns, on one thread, until all have ended."""
+        while not all(stream.ended and stream.waiting is None for stream in self._streams):
+            stream = self._next()
+            if stream is None or stream.waiting is None:
+                await self._came.wait()
+                self._came.clear()
+                continue
+            window, stream.waiting = stream.waiting, None
+            stream.take(window, await self._model.call(self._thinker.narrate, window, stream.name))
+
+    def _next(self) -> LiveStream | None:
+        """The next stream, after the one that was served last, that has a window."""
+        for step in range(len(self._streams)):
+            turn = (self._turn + step) % len(self._streams)
+            if self._streams[turn].waiting is not None:
+                self._turn = turn + 1
+                return self._streams[turn]
+        return None
+
+    async def _tick(self) -> None:
+        while True:
+            for stream in self._streams:
+                stream.tell_status()
+            await asyncio.sleep(STATUS_S)
+
+    def _close(self, stream: LiveStream) -> None:
+        """Let go of a stream's devices, off the loop: one that hangs must not hold up the rest."""
+        if stream.name not in self._closing:
+            worker = Worker(f"close {stream.name}")
+            self._closing[stream.name] = worker.call(stream.source.close)
+            worker.end()
+
+    async def farewell(self) -> None:
+        """End events and finish sinks, side by side."""
+        self._told_to_end = perf_counter()
+        self._model.end()
+        for stream in self._streams:
+            self._close(stream)
+            stream.end_events()
+        await asyncio.gather(*(outlet.farewell() for stream in self._streams for outlet in stream.outlets))
+        for stream in self._streams:
+            stream.report.wall_s = perf_counter() - self._began
+            stream.report.warnings = stream.source.warnings
+
+    async def closed(self) -> None:
+        """Wait for the devices, but not for ones that hang."""
+        if self._closing:
+            patience_s = CLOSING_S - (perf_counter() - self._told_to_end)
+            done, _ = await asyncio.wait(self._closing.values(), timeout=max(0.0, patience_s))
+            for future in done:
+                future.exception()  # a device that does not close well is of no more interest
+
+    def _failure(self, stream: LiveStream) -> Callable[[AvstreamError], None]:
+        def fail(error: AvstreamError) -> None:
+            stream.report.errors.append(error)
+            self._complain(error)
+
+        return fail

@@ -1,0 +1,69 @@
+"""Threads for blocking work, such that one that hangs can't keep the program from ending."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+GRACE_S = 2.0  # for work that was told to stop
+
+
+class Worker:
+    """A daemon thread that runs what it is given, one call after another."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """The result of a function, or what it raises. A cancelled call is left to end by itself."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: BaseException | None) -> None:
+            if not done.done():
+                done.set_exception(error) if error else done.set_result(result)  # type: ignore[arg-type]
+
+        def run() -> None:
+            result, failure = None, None
+            try:
+                result = function(*arguments)
+            except BaseException as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop is gone when this took longer than was waited for
+                loop.call_soon_threadsafe(settle, result, failure)
+
+        self._calls.put(run)
+        return done
+
+    def end(self) -> None:
+        """Let the thread end once it has done what it was given."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (run := self._calls.get()) is not None:
+            run()
+
+
+async def in_thread(name: str, function: Callable[[], None], release: Callable[[], None]) -> None:
+    """Run a blocking function on a thread of its own.
+
+    On cancellation `release` is called, which must make the function return; that is waited for GRACE_S.
+    """
+    worker = Worker(name)
+    running = worker.call(function)
+    worker.end()
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        release()
+        await asyncio.wait([running], timeout=GRACE_S)
+        if running.done():
+            running.exception()  # looked at: it is of no more interest
+        raise

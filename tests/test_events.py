@@ -1,0 +1,120 @@
+"""Sound events: nothing that flickers is two, nothing sticks, sounds may overlap."""
+
+import random
+
+import pytest
+
+from avstream.errors import ConfigError
+from avstream.events import BEGIN, EventTracker, Rules, parse_thresholds
+from avstream.records import Narration, Sound
+
+
+def narration(index, *sounds, hop_s=1.0):
+    start_s = index * hop_s
+    found = tuple(Sound(label, confidence, level_dbfs=-20.0) for label, confidence in sounds)
+    return Narration("yard", index, start_s, start_s + 3, start_s + 1, start_s + 1 + hop_s, "text", found, -20.0)
+
+
+def run(script, rules=None, hop_s=1.0):
+    """The events of a script: one entry a narration, each a list of (label, confidence)."""
+    rules = rules or Rules()
+    tracker, told = EventTracker("yard", rules), []
+    for index, sounds in enumerate(script):
+        told += tracker.update(rules.applied(narration(index, *sounds, hop_s=hop_s)))
+    return told + tracker.finish()
+
+
+def outline(told):
+    return [(event.label, event.phase, event.onset_s, event.end_s) for event in told if event.phase != "continues"]
+
+
+def test_a_sound_begins_goes_on_and_ends():
+    told = run([[], [("bell", 0.9)], [("bell", 0.95)], [("bell", 0.7)], [], [], [], []])
+    assert [event.phase for event in told] == ["began", "continues", "continues", "ended"]
+    assert len({event.id for event in told}) == 1
+    assert (told[-1].onset_s, told[-1].end_s, told[-1].peak_confidence) == (2.0, 5.0, 0.95)
+    assert told[0].end_s is None
+
+
+def test_a_flicker_is_one_event():
+    wavers = [[("bell", 0.9)], [], [("bell", 0.35)], [("bell", 0.55)], [], [("bell", 0.4)], [], [], []]
+    assert outline(run(wavers)) == [("bell", "began", 1.0, None), ("bell", "ended", 1.0, 7.0)]
+
+
+def test_what_is_only_possible_begins_nothing():
+    assert run([[("bell", BEGIN - 0.01)]] * 5) == []
+
+
+def test_sounds_overlap():
+    script = [[("speech", 0.9)], [("speech", 0.9), ("dog_bark", 0.8)], [("alarm", 0.9), ("speech", 0.9)]] + [[]] * 3
+    assert {label for label, phase, _, _ in outline(run(script)) if phase == "ended"} == {"speech", "dog_bark", "alarm"}
+
+
+def test_an_unidentified_moment_in_a_known_sound_is_part_of_it():
+    script = [[("bell", 0.9)], [("other", 0.8)], [("bell", 0.9)], [("other", 0.8)], [("other", 0.8)], [("other", 0.8)]]
+    assert [label for label, phase, _, _ in outline(run(script)) if phase == "began"] == ["bell", "other"]
+
+
+def test_slow_narrations_do_not_cut_events():
+    assert len(outline(run([[("bell", 0.9)], [], [("bell", 0.9)]], hop_s=5.0))) == 2
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_events_always_end_and_never_overlap_themselves(seed):
+    rng = random.Random(seed)
+    labels = ["speech", "dog_bark", "alarm", "other"]
+    script = [[(label, rng.random()) for label in labels if rng.random() < 0.4] for _ in range(60)]
+    rules = Rules(thresholds={"alarm": 0.8}, muted={"dog_bark"} if seed % 2 else set())
+    told = run(script, rules)
+    going = {}
+    for event in told:
+        assert (event.phase == "began") == (event.label not in going)
+        going.setdefault(event.label, event.id)
+        assert going[event.label] == event.id
+        assert event.peak_confidence >= event.confidence
+        if event.phase == "ended":
+            del going[event.label]
+            assert event.end_s > event.onset_s
+    assert not going
+    if seed % 2:
+        assert "dog_bark" not in {event.label for event in told}
+
+
+def test_only_mute_and_thresholds():
+    script = [[("bell", 0.9), ("speech", 0.6)]] * 3
+    assert {e.label for e in run(script, Rules(only={"speech"}))} == {"speech"}
+    assert {e.label for e in run(script, Rules(muted={"speech"}))} == {"bell"}
+    assert {e.label for e in run(script, Rules(thresholds={"speech": 0.7}))} == {"bell"}
+    assert all(e.urgent == (e.label == "bell") for e in run(script, Rules(urgent={"bell"})))
+
+
+def test_muting_ends_what_goes_on():
+    rules = Rules()
+    tracker = EventTracker("yard", rules)
+    tracker.update(narration(0, ("bell", 0.9)))
+    rules.mute("bell")
+    told = tracker.update(rules.applied(narration(1, ("bell", 0.9), ("speech", 0.9))))
+    assert [(event.label, event.phase) for event in told] == [("bell", "ended"), ("speech", "began")]
+
+
+def test_a_narration_speaks_only_of_what_is_allowed():
+    found = Rules(muted={"speech"}).applied(narration(0, ("bell", 0.9), ("speech", 0.9)))
+    assert [sound.label for sound in found.sounds] == ["bell"] and found.text == "a bell is ringing."
+    untouched = narration(0, ("bell", 0.9))
+    assert Rules().applied(untouched) is untouched
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Rules(muted={"dog_bork"}), "did you mean 'dog_bark'"),
+        (lambda: Rules(thresholds={"bell": 1.5}), "from 0 to 1"),
+        (lambda: Rules().set_threshold("bell", -1), "from 0 to 1"),
+        (lambda: Rules().mute("cat"), "unknown sound 'cat'"),
+        (lambda: parse_thresholds(["bell"]), "LABEL=CONFIDENCE"),
+    ],
+)
+def test_wrong_rules_are_told(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
+    assert parse_thresholds(["bell=0.7", "speech=1"]) == {"bell": 0.7, "speech": 1.0}

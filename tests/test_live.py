@@ -1,0 +1,241 @@
+"""The loop for live streams with small fakes: never late, fair, never down, and gone within two seconds."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from avstream.errors import SinkError, SourceError
+from avstream.events import Rules
+from avstream.live import NEWS_AHEAD, LiveStream, narrate_live
+from avstream.records import AudioChunk, Narration, Sound, SoundEvent, Status, StreamInfo, Watermark
+from avstream.windows import Windower
+
+RATE, HOP_S, SPEED = 1000, 1.0, 20.0  # a stream second takes 50 ms
+
+
+class Tone:
+    """A live source that goes `SPEED` times as fast as time."""
+
+    problems = ()
+    reached_s = None
+
+    def __init__(self, name="tone", seconds_long=1e9, fails_at=None, close_takes_s=0.0):
+        self.info = StreamInfo(name, None, False, True, epoch_s=1e9)
+        self.seconds_long, self.fails_at, self.close_takes_s = seconds_long, fails_at, close_takes_s
+        self.closed, self.warnings = threading.Event(), []
+        self._began = time.monotonic()
+
+    def now_s(self):
+        return (time.monotonic() - self._began) * SPEED
+
+    def latest(self):
+        return None
+
+    def __iter__(self):
+        at = 0.0
+        while at < self.seconds_long and not self.closed.is_set():
+            if self.fails_at is not None and at >= self.fails_at:
+                raise SourceError("the tone broke")
+            time.sleep(max(0.0, (at + 0.1 - self.now_s()) / SPEED))
+            yield AudioChunk(at, RATE, np.full((1, RATE // 10), 0.1, np.float32))
+            at += 0.1
+            yield Watermark(at - 0.05)
+
+    def close(self):
+        self.closed.set()
+        time.sleep(self.close_takes_s)
+
+
+class Bell:
+    """A narrator that always hears a bell, and may take its time."""
+
+    def __init__(self, takes_s=0.0):
+        self.takes_s, self.calls, self.threads = takes_s, [], set()
+
+    def narrate(self, window, source):
+        self.calls.append(source)
+        self.threads.add(threading.current_thread().name)
+        time.sleep(self.takes_s)
+        return Narration(
+            source, window.index, window.start_s, window.end_s, window.focus_start_s, window.focus_end_s,
+            "a bell is ringing.", (Sound("bell", 0.9, level_dbfs=-20.0),), -20.0,
+        )  # fmt: skip
+
+
+class Collect:
+    """A sink that keeps all it is told."""
+
+    def __init__(self, name="collect", takes_s=0.0, fails_at=None, opens=True):
+        self.name, self.takes_s, self.fails_at, self.opens = name, takes_s, fails_at, opens
+        self.told, self.closed = [], 0
+
+    def open(self, info):
+        if not self.opens:
+            raise SinkError(f"{self.name} can't be opened")
+
+    def write(self, news):
+        time.sleep(self.takes_s)
+        if self.fails_at is not None and len(self.told) >= self.fails_at:
+            raise SinkError(f"{self.name} is full")
+        self.told.append(news)
+
+    event = status = write
+
+    def of(self, kind):
+        return [news for news in self.told if isinstance(news, kind)]
+
+    def close(self):
+        self.closed += 1
+
+
+def stream(source, *sinks):
+    windower = Windower(hop_s=HOP_S, has_audio=True, has_video=False)
+    return LiveStream(source, windower, Rules(), sinks)
+
+
+def run(streams, thinker, for_s=1.0, services=(), complain=lambda error: None):
+    """Run for a while, stop, and give how long the stop took."""
+
+    async def main():
+        stop, asked = asyncio.Event(), []
+        asyncio.get_running_loop().call_later(for_s, lambda: (asked.append(time.monotonic()), stop.set()))
+        try:
+            await narrate_live(streams, thinker, stop, services, complain)
+        finally:
+            left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            assert not left
+        return time.monotonic() - asked[0] if asked else None
+
+    return asyncio.run(main())
+
+
+def our_threads():
+    return [t.name for t in threading.enumerate() if t.name.startswith(("read", "model", "sink", "close"))]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over():
+    yield
+    until = time.monotonic() + 10
+    while our_threads() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not our_threads()
+
+
+def test_a_stream_is_narrated_with_events_and_status():
+    source, sink, bell = Tone(), Collect(), Bell()
+    live = stream(source, sink)
+    run([live], bell)
+    indices = [narration.index for narration in sink.of(Narration)]
+    assert indices == list(range(len(indices))) and len(indices) > 8
+    assert [event.phase for event in sink.of(SoundEvent)][0] == "began"
+    assert [event.phase for event in sink.of(SoundEvent)][-1] == "ended"
+    assert live.report.events == 1 and live.report.dropped == 0 and live.report.windows == len(indices)
+    levels = {round(status.level_dbfs) for status in sink.of(Status)[1:-1]}
+    assert levels == {-20} and sink.of(Status)[-1].latency_s < HOP_S
+    assert sink.closed == 1 and source.closed.is_set() and bell.threads == {"model"}
+
+
+def test_a_busy_narrator_drops_the_oldest_and_is_never_late():
+    sink = Collect()
+    live = stream(Tone(), sink)
+    run([live], Bell(takes_s=0.12), for_s=2.0)  # 2.4 stream seconds a window
+    indices = [narration.index for narration in sink.of(Narration)]
+    assert indices == sorted(set(indices)) and live.report.dropped > 5
+    assert live.report.dropped >= indices[-1] + 1 - len(indices)
+    # it waited for one narration at most, and took one: 4.8 s of stream, and what a busy machine adds
+    assert np.percentile(live.report.latencies_s, 90) < 4.8 + 2
+
+
+def test_streams_take_turns():
+    streams = [stream(Tone(name), Collect()) for name in ("a", "b", "c")]
+    bell = Bell(takes_s=0.05)
+    run(streams, bell, for_s=1.5)
+    counts = [bell.calls.count(name) for name in ("a", "b", "c")]
+    assert min(counts) >= 3 and max(counts) - min(counts) <= 2
+
+
+def test_a_slow_sink_loses_its_oldest_narrations_but_no_event():
+    slow, quick = Collect("slow", takes_s=0.03), Collect("quick")
+    live = stream(Tone(seconds_long=120), slow, quick)
+    run([live], Bell(), for_s=8.0)
+    assert len(quick.of(Narration)) > NEWS_AHEAD
+    assert [e.phase for e in quick.of(SoundEvent)][-1] == "ended"
+    assert len(slow.of(Narration)) < len(quick.of(Narration)) and live.outlets[0].dropped > 0
+
+
+def test_it_ends_in_two_seconds_though_everything_hangs():
+    """Model, device and a sink hang; the other sink is told the end of every event and closed."""
+    stuck, good = Collect("stuck", takes_s=3.0), Collect("good")
+    hanging = Bell()
+    live = stream(Tone(close_takes_s=3.0), stuck, good)
+
+    def later():
+        hanging.takes_s = 3.0
+
+    threading.Timer(0.5, later).start()
+    took_s = run([live], hanging, for_s=1.0)
+    assert took_s < 2.0 + 0.5, "and what a busy machine adds"
+    assert good.closed == 1 and good.of(SoundEvent)[-1].phase == "ended"
+
+
+def test_a_sink_that_fails_costs_only_itself():
+    bad, good, heard = Collect("bad", fails_at=3), Collect("good"), []
+    live = stream(Tone(), bad, good)
+    run([live], Bell(), complain=heard.append)
+    assert [str(error) for error in heard] == ["bad is full"] == [str(error) for error in live.report.errors]
+    assert len(bad.told) == 3 and bad.closed == 1 and len(good.of(Narration)) > 8
+
+
+def test_a_sink_that_can_not_be_opened_ends_it_at_once():
+    source, good = Tone(), Collect("good")
+    with pytest.raises(SinkError, match="can't be opened"):
+        run([stream(source, good, Collect("bad", opens=False))], Bell(), for_s=60)
+    assert good.closed == 1
+
+
+def test_it_ends_when_every_stream_has_ended():
+    sink = Collect()
+    live = [stream(Tone(seconds_long=6), sink), stream(Tone(fails_at=4), Collect())]
+    run(live, Bell(), for_s=60)
+    assert sink.of(Narration)[-1].end_s == pytest.approx(6, abs=0.15) and sink.of(SoundEvent)[-1].phase == "ended"
+    assert isinstance(live[1].report.errors[0], SourceError)
+
+
+class Broker:
+    name = "broker"
+
+    def __init__(self, fails):
+        self.fails, self.ended = fails, False
+
+    async def run(self):
+        try:
+            await asyncio.sleep(0.2 if self.fails else 60)
+            raise SinkError("wrong password")
+        finally:
+            self.ended = True
+
+
+def test_a_service_runs_until_all_is_told():
+    broker = Broker(fails=False)
+    assert run([stream(Tone(), Collect())], Bell(), for_s=0.3, services=[broker]) < 1
+    assert broker.ended
+
+
+def test_a_service_that_fails_for_good_ends_it():
+    sink = Collect()
+    with pytest.raises(SinkError, match="wrong password"):
+        run([stream(Tone(), sink)], Bell(), for_s=60, services=[Broker(fails=True)])
+    assert sink.closed == 1
+
+
+def test_a_bug_in_the_narrator_is_raised():
+    sink = Collect()
+    bell = Bell()
+    bell.narrate = lambda window, source: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        run([stream(Tone(), sink)], bell, for_s=60)
+    assert sink.closed == 1
