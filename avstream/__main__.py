@@ -1,8 +1,6 @@
 """`python -m avstream`, and the `avstream` command."""
 
-import sys
-
-from avstream.cli import main
+from avstream.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

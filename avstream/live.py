@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
+import numpy as np
+
 from avstream.errors import AvstreamError, SourceError
 from avstream.events import EventTracker, Rules
 from avstream.level import FLOOR_DBFS, loudness_dbfs
@@ -52,10 +54,13 @@ class LiveSource(Source, Protocol):
 class Service(Protocol):
     """Something that runs beside the streams, such as the connection to a broker."""
 
-    name: str
-
     async def run(self) -> None:
         """Run until cancelled, and then finish soon. Raises SinkError for what can't be mended by waiting."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong now, a short sentence each; empty when all is well."""
         ...
 
 
@@ -67,6 +72,10 @@ class LiveReport(Report):
     dropped: int = 0
     events: int = 0
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+
+    def latency_s(self, percentile: float) -> float:
+        """A percentile of the latencies; 0 when there is none yet."""
+        return float(np.percentile(self.latencies_s, percentile)) if self.latencies_s else 0.0
 
 
 class LiveStream:
@@ -100,10 +109,10 @@ class LiveStream:
         self.report.count(window, narration)
         self._tell([narration, *self._tracker.update(narration)])
 
-    def tell_status(self) -> None:
-        """Pass on how it goes."""
+    def tell_status(self, shared_problems: tuple[str, ...] = ()) -> None:
+        """Pass on how it goes; `shared_problems` are those of what all streams share."""
         level, self._level_dbfs = self._level_dbfs, FLOOR_DBFS
-        now_s, problems = self.source.now_s(), self.source.problems
+        now_s, problems = self.source.now_s(), self.source.problems + shared_problems
         self._tell([Status(self.name, now_s, self._latency_s, self.report.dropped, level, problems)])
 
     def end_events(self) -> None:
@@ -180,13 +189,13 @@ async def narrate_live(
     Later on a source or a sink that fails is put into the stream's report and told to `complain`; the rest go on.
     In any case events end, sinks are closed, and devices are let go, within about 2 s of being told to stop.
     """
-    loop = _Loop(streams, thinker, complain)
+    loop = _Loop(streams, thinker, services, complain)
     try:
         async with asyncio.TaskGroup() as group:
             running = []
             try:
                 await loop.open_sinks()
-                running = [group.create_task(service.run(), name=service.name) for service in services]
+                running = [group.create_task(service.run(), name=type(service).__name__) for service in services]
                 await loop.work(stop)
             finally:
                 await loop.farewell()
@@ -202,9 +211,13 @@ class _Loop:
     """The tasks of a run."""
 
     def __init__(
-        self, streams: Sequence[LiveStream], thinker: Thinker, complain: Callable[[AvstreamError], None]
+        self,
+        streams: Sequence[LiveStream],
+        thinker: Thinker,
+        services: Sequence[Service],
+        complain: Callable[[AvstreamError], None],
     ) -> None:
-        self._streams, self._thinker, self._complain = streams, thinker, complain
+        self._streams, self._thinker, self._services, self._complain = streams, thinker, services, complain
         self._model = Worker("model")
         self._came = asyncio.Event()
         self._turn = 0
@@ -285,8 +298,9 @@ class _Loop:
 
     async def _tick(self) -> None:
         while True:
+            problems = tuple(problem for service in self._services for problem in service.problems)
             for stream in self._streams:
-                stream.tell_status()
+                stream.tell_status(problems)
             await asyncio.sleep(STATUS_S)
 
     def _close(self, stream: LiveStream) -> None:

@@ -29,7 +29,10 @@ KEPT_TIMES = 20_000  # of each stage: hours of them
 class Source(Protocol):
     """Something that can be read once, from start to end. Reading blocks, so the loop does it on a thread."""
 
-    info: StreamInfo
+    @property
+    def info(self) -> StreamInfo:
+        """What is known of it before it is read."""
+        ...
 
     def __iter__(self) -> Iterator[StreamItem]:
         """Items in rough order of time; the end of the stream is the end of the iteration.

@@ -206,7 +206,7 @@ def test_it_ends_when_every_stream_has_ended():
 
 
 class Broker:
-    name = "broker"
+    problems = ("the broker is away",)
 
     def __init__(self, fails):
         self.fails, self.ended = fails, False
@@ -220,9 +220,9 @@ class Broker:
 
 
 def test_a_service_runs_until_all_is_told():
-    broker = Broker(fails=False)
-    assert run([stream(Tone(), Collect())], Bell(), for_s=0.3, services=[broker]) < 1
-    assert broker.ended
+    broker, sink = Broker(fails=False), Collect()
+    assert run([stream(Tone(), sink)], Bell(), for_s=0.5, services=[broker]) < 1
+    assert broker.ended and {status.problems for status in sink.of(Status)} == {Broker.problems}
 
 
 def test_a_service_that_fails_for_good_ends_it():

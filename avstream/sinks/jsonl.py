@@ -1,4 +1,4 @@
-"""JSON lines: one narration a line, in UTF-8, to a file or to standard output."""
+"""JSON lines in UTF-8, to a file or to standard output: one narration a line, and live also what begins and ends."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from avstream.errors import SinkError
-from avstream.records import Narration, StreamInfo
+from avstream.records import Narration, SoundEvent, StreamInfo
 from avstream.sinks.files import PartFile, why
 
 
@@ -31,7 +32,15 @@ class JsonlSink:
 
     def write(self, narration: Narration) -> None:
         """Write one line, all of it or nothing."""
-        line = json.dumps(narration.to_dict(), ensure_ascii=False) + "\n"
+        self._write(narration.to_dict())
+
+    def event(self, event: SoundEvent) -> None:
+        """Write `{"event": ...}` when a sound begins or ends."""
+        if event.phase != "continues":
+            self._write({"event": event.to_dict()})
+
+    def _write(self, values: dict[str, Any]) -> None:
+        line = json.dumps(values, ensure_ascii=False) + "\n"
         if self._file is not None:
             self._file.write(line)
             return

@@ -67,7 +67,7 @@ class TerminalSink:
                 progress.stop()
 
     def _line(self, narration: Narration) -> Text:
-        start = f"{clock(narration.focus_start_s):>5}  "
+        start = self._stamp(narration.focus_start_s)
         if not narration.sounds:
             return Text.assemble((f"{start}silence", "dim"))
         labels = " ".join(f"[{phrase(sound)} {sound.confidence:.2f}]" for sound in narration.sounds)
@@ -77,6 +77,9 @@ class TerminalSink:
             (f"{self._plain(labels)} ", "green"),
             (f"{narration.level_dbfs:.0f} dBFS", "dim"),
         )
+
+    def _stamp(self, time_s: float) -> str:
+        return f"{clock(time_s):>5}  "
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=not self._console.is_terminal)  # a line in a pipe is one line

@@ -1,0 +1,193 @@
+"""`avstream file`: narrate movies and sound files."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avstream import presets
+from avstream.commands.options import (
+    DEFAULT_HOP_S,
+    add_hop,
+    add_model_options,
+    complain,
+    load_narrator,
+    seconds,
+    settings_of,
+)
+from avstream.errors import AvstreamError, ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from avstream.narrator import Narrator
+    from avstream.run import Report, Sink
+
+EXAMPLES = """\
+examples:
+  avstream file movie.mp4                                  narrate to the terminal
+  avstream file movie.mp4 --srt movie.srt --vtt movie.vtt  captions for any player
+  avstream file movie.mp4 --render narrated.mp4            captions and heatmap burned in
+  avstream file a.mp4 b.mkv --jsonl - | jq .text           several movies, as JSON lines
+"""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    command.set_defaults(run=narrate_files)
+    command.add_argument("movies", nargs="+", type=Path, metavar="MOVIE", help="any file that ffmpeg reads")
+    add_stream_options(command)
+    add_output_options(command)
+    add_model_options(command)
+
+
+def add_stream_options(command: argparse.ArgumentParser) -> None:
+    """What to read of a movie, and how finely."""
+    group = command.add_argument_group("what to narrate")
+    group.add_argument("--start", type=seconds, default=0.0, metavar="TIME", help="from here on: 90, 1:30 or 0:01:30")
+    group.add_argument("--end", type=seconds, metavar="TIME", help="up to here")
+    add_hop(group)
+
+
+def add_output_options(command: argparse.ArgumentParser) -> None:
+    """Where narrations go, besides the terminal."""
+    group = command.add_argument_group(
+        "outputs", "Written as it goes, under NAME.part until whole. With several movies, give an existing folder."
+    )
+    group.add_argument("--srt", type=Path, metavar="PATH", help="captions as SubRip")
+    group.add_argument("--vtt", type=Path, metavar="PATH", help="captions as WebVTT")
+    group.add_argument("--render", type=Path, metavar="PATH", help="the movie, captions and heatmap burned in")
+    group.add_argument("--jsonl", metavar="PATH", help="one JSON object a window, all movies; - is standard output")
+
+
+def narrate_files(options: argparse.Namespace) -> int:
+    """`avstream file`: every movie in turn, models loaded once. A movie that fails does not stop the others."""
+    from rich.console import Console
+
+    from avstream.sinks.jsonl import JsonlSink
+
+    settings = settings_of(options)
+    check_outputs(options)
+    console = Console(stderr=options.jsonl == "-", highlight=False)
+    shared: list[Sink] = [JsonlSink(options.jsonl)] if options.jsonl else []
+    narrator: Narrator | None = None
+    codes: list[int] = []
+    try:
+        for movie in options.movies:
+            try:
+                movie_code, narrator = narrate_movie(movie, options, settings, narrator, console, shared)
+                codes.append(movie_code)
+            except AvstreamError as error:
+                if options.debug or error.exit_code != 3:
+                    raise
+                complain(error)
+                codes.append(error.exit_code)
+    finally:
+        for sink in shared:
+            sink.close()
+    return max(codes)
+
+
+def narrate_movie(
+    path: Path,
+    options: argparse.Namespace,
+    settings: presets.Settings,
+    narrator: Narrator | None,
+    console: Console,
+    shared: Sequence[Sink],
+) -> tuple[int, Narrator]:
+    """One movie: open it and its outputs, load the models if that was not done yet, narrate, report."""
+    from avstream.run import narrate_stream
+    from avstream.sources.movie import Movie
+    from avstream.windows import Windower
+
+    source = Movie(path, start_s=options.start, end_s=options.end, motion=True)
+    windower = Windower(
+        hop_s=DEFAULT_HOP_S if options.hop is None else options.hop,
+        start_s=options.start,
+        has_audio=source.info.has_audio,
+        has_video=source.info.has_video,
+    )
+    try:
+        sinks = open_sinks(path, options, console)
+        narrator = narrator or load_narrator(settings, options.heatmap, console)
+        narrator.overruled = 0
+        report = asyncio.run(narrate_stream(source, windower, narrator, sinks, shared))
+    finally:
+        source.close()
+    return conclude(report, narrator, console), narrator
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Raises ConfigError where several movies would go to one file."""
+    for option in ("srt", "vtt", "render"):
+        path: Path | None = getattr(options, option)
+        if path is not None and len(options.movies) > 1 and not path.is_dir():
+            raise ConfigError(
+                f"--{option} {path}: {len(options.movies)} movies need an existing folder, where each gets a file"
+            )
+    targets = [target for movie in options.movies for target in outputs(movie, options).values()]
+    if options.jsonl not in (None, "-"):
+        targets.append(Path(options.jsonl))
+    resolved = [target.resolve() for target in targets]
+    for movie in options.movies:
+        if movie.resolve() in resolved:
+            raise ConfigError(f"{movie} is both a movie to read and an output to write: name another output")
+    for target in resolved:
+        if resolved.count(target) > 1:
+            raise ConfigError(f"two outputs would be written to {target}: rename a movie, or narrate it by itself")
+
+
+def outputs(movie: Path, options: argparse.Namespace) -> dict[str, Path]:
+    """Option -> the file that this movie's output goes to; in a folder, it is named after the movie."""
+    named = {"srt": f"{movie.stem}.srt", "vtt": f"{movie.stem}.vtt", "render": f"{movie.stem}-narrated.mp4"}
+    found: dict[str, Path] = {}
+    for option, name in named.items():
+        path: Path | None = getattr(options, option)
+        if path is not None:
+            found[option] = path / name if path.is_dir() else path
+    return found
+
+
+def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> list[Sink]:
+    """The sinks of one movie. Raises SinkError where one can't be written."""
+    from avstream.sinks.captions import CaptionSink
+    from avstream.sinks.terminal import TerminalSink
+
+    paths = outputs(movie, options)
+    sinks: list[Sink] = [TerminalSink(console, start_s=options.start, end_s=options.end)]
+    if "srt" in paths:
+        sinks.append(CaptionSink(paths["srt"], "srt"))
+    if "vtt" in paths:
+        sinks.append(CaptionSink(paths["vtt"], "vtt"))
+    if "render" in paths:
+        from avstream.sinks.video import VideoSink
+
+        sinks.append(VideoSink(movie, paths["render"], start_s=options.start, end_s=options.end))
+    return sinks
+
+
+def conclude(report: Report, narrator: Narrator, console: Console) -> int:
+    """Print how it went; warnings and errors go to stderr. Gives the exit code."""
+    for warning in report.warnings:
+        print(f"avstream: warning: {warning}", file=sys.stderr)
+    for error in report.errors:
+        complain(error)
+    console.print(
+        f"{report.windows} windows ({report.silent} silent), {report.stream_s:.1f} s in {report.wall_s:.1f} s: "
+        f"real-time factor {report.real_time_factor:.3f}",
+        markup=False,
+    )
+    stages = report.percentiles()
+    if stages:
+        console.print(
+            "p50/p95 ms a window: " + ", ".join(f"{name} {p50:.1f}/{p95:.1f}" for name, (p50, p95) in stages.items()),
+            markup=False,
+        )
+    if narrator.overruled:
+        console.print(f"{narrator.overruled} sentences did not agree with the evidence and were put right")
+    return max((error.exit_code for error in report.errors), default=0)

@@ -1,0 +1,281 @@
+"""`avstream live`: narrate cameras, microphones and network streams, until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avstream import __version__
+from avstream.commands.options import (
+    DEFAULT_HOP_S,
+    add_hop,
+    add_model_options,
+    complain,
+    load_narrator,
+    seconds,
+    settings_of,
+)
+from avstream.errors import ConfigError
+from avstream.events import Rules, parse_thresholds
+from avstream.home import Home, StreamSettings, load
+from avstream.wording import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from avstream.live import LiveReport, LiveSource, LiveStream
+    from avstream.run import Sink
+    from avstream.sinks.live_terminal import StatusBoard
+    from avstream.sinks.mqtt import MqttHub
+
+EXAMPLES = """\
+examples:
+  avstream devices                                             what to type for --camera and --mic
+  avstream live --camera 0 --window                            a camera, the default microphone, and a window
+  avstream live --mic "USB Audio" --urgent alarm --urgent knock   sound only
+  avstream live --camera rtsp://user@camera.local/stream --mqtt mqtt://hub.local
+  avstream live --camera movie.mp4 --realtime --window         rehearse with a movie
+  avstream live --config home.yaml                             several streams, one model (see the README)
+
+keys in the window: q quit, space freeze, h heatmap, m mute the newest sound, s snapshot, f full screen, ? help
+"""
+STREAM_OPTIONS = (
+    "camera", "mic", "realtime", "loop", "name", "only", "mute", "urgent", "threshold", "window", "jsonl", "srt", "vtt",
+)  # fmt: skip
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    command.set_defaults(run=narrate)
+    add_source_options(command)
+    add_sound_options(command)
+    add_output_options(command)
+    add_broker_options(command)
+    add_model_options(command)
+
+
+def add_source_options(command: argparse.ArgumentParser) -> None:
+    """What to listen to."""
+    group = command.add_argument_group("what to narrate")
+    group.add_argument(
+        "--camera", metavar="WHICH", help="an index, a device path, or a URL (rtsp, http, udp); none without it"
+    )
+    group.add_argument(
+        "--mic",
+        metavar="WHICH",
+        help="an index, part of a name, `none`, or `stream`, the sound inside the URL (default: that of a URL, "
+        "else the system's microphone)",
+    )
+    group.add_argument("--realtime", action="store_true", help="--camera is a movie: play it at its own speed")
+    group.add_argument("--loop", action="store_true", help="and again and again")
+    group.add_argument("--name", metavar="NAME", help="what the stream is called in narrations and topics")
+    group.add_argument("--config", type=Path, metavar="YAML", help="several streams, from a file")
+    group.add_argument("--duration", type=seconds, metavar="TIME", help="stop after so long")
+    add_hop(group)
+
+
+def add_sound_options(command: argparse.ArgumentParser) -> None:
+    """What to speak of."""
+    group = command.add_argument_group("sounds", "LABEL is one of: " + ", ".join(LABELS) + ", other.")
+    group.add_argument("--only", action="append", metavar="LABEL", help="speak of this only; may be repeated")
+    group.add_argument("--mute", action="append", metavar="LABEL", help="do not speak of this; may be repeated")
+    group.add_argument("--urgent", action="append", metavar="LABEL", help="point this out; may be repeated")
+    group.add_argument(
+        "--threshold", action="append", metavar="LABEL=P", help="begin an event from this confidence on (default: 0.5)"
+    )
+
+
+def add_output_options(command: argparse.ArgumentParser) -> None:
+    """Where narrations go, besides the terminal."""
+    group = command.add_argument_group("outputs")
+    group.add_argument("--window", action="store_true", help="show the picture with what sounds in it")
+    group.add_argument("--jsonl", metavar="PATH", help="one JSON object a window; - is standard output")
+    group.add_argument("--srt", metavar="PATH", help="captions as SubRip, timed from the start")
+    group.add_argument("--vtt", metavar="PATH", help="captions as WebVTT, timed from the start")
+
+
+def add_broker_options(command: argparse.ArgumentParser) -> None:
+    """Which MQTT broker, and how to be let in."""
+    group = command.add_argument_group(
+        "MQTT", "The password comes from the environment (AVSTREAM_MQTT_PASSWORD) or from a file, not from the URL."
+    )
+    group.add_argument("--mqtt", metavar="URL", help="mqtt[s]://[user@]host[:port][/base]")
+    group.add_argument("--mqtt-password-file", metavar="PATH", help="a file whose first line is the password")
+    group.add_argument("--mqtt-cafile", metavar="PATH", help="the certificate authority of an mqtts broker, as PEM")
+    group.add_argument("--mqtt-no-images", action="store_true", help="publish no pictures")
+
+
+def home_of(options: argparse.Namespace) -> Home:
+    """The streams to narrate, from the options or from the file they name. Raises ConfigError."""
+    given = {name: getattr(options, name) for name in STREAM_OPTIONS if getattr(options, name)}
+    if options.config is not None:
+        if given:
+            raise ConfigError(f"--config names the streams: put --{next(iter(given))} into {options.config}")
+        return load(options.config)
+    name = given.pop("name", None) or default_name(options.camera, options.mic)
+    given["thresholds"] = parse_thresholds(given.pop("threshold", ()))
+    lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+    return Home((StreamSettings(name, **{**given, **lists}),))
+
+
+def default_name(camera: str | None, mic: str | None) -> str:
+    """What a stream without a name is called: never by a whole URL, which may hold a password."""
+    if camera is None:
+        return "microphone"
+    if "://" in camera:
+        return camera.split("://", 1)[1].rsplit("@", 1)[-1].split("/")[0].split(":")[0] or "stream"
+    return f"camera-{camera}" if camera.isdigit() else Path(camera).stem or "camera"
+
+
+def narrate(options: argparse.Namespace) -> int:
+    """`avstream live`: wire everything, run until told to stop, say how it went."""
+    from rich.console import Console
+
+    from avstream.sinks.live_terminal import StatusBoard
+
+    home = home_of(options)
+    settings = settings_of(options, home.preset)
+    console = Console(stderr=any(stream.jsonl == "-" for stream in home.streams), highlight=False)
+    rules = {stream.name: stream.rules() for stream in home.streams}
+    hub = open_hub(options, home, rules)
+    run = _Run(options, home, rules, StatusBoard(console), hub)
+    narrator = load_narrator(settings, options.heatmap, console)
+    try:
+        asyncio.run(run.until_told(narrator))
+    finally:
+        conclude([stream.report for stream in run.streams], hub)
+    return run.code
+
+
+class _Run:
+    """The streams of a run, and the ways to stop it."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        home: Home,
+        rules: dict[str, Rules],
+        board: StatusBoard,
+        hub: MqttHub | None,
+    ) -> None:
+        self.code = 0
+        self._options, self._home, self._rules, self._board, self._hub = options, home, rules, board, hub
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        hop_s = options.hop if options.hop is not None else home.hop if home.hop is not None else DEFAULT_HOP_S
+        self.streams = [self._open(settings, hop_s) for settings in home.streams]
+
+    def _open(self, settings: StreamSettings, hop_s: float) -> LiveStream:
+        from avstream.live import LiveStream
+        from avstream.sources.live import LiveSource
+        from avstream.windows import Windower
+
+        source = LiveSource(
+            camera=settings.camera,
+            microphone=settings.mic,
+            realtime=settings.realtime,
+            loop=settings.loop,
+            name=settings.name,
+        )
+        windower = Windower(hop_s=hop_s, has_audio=source.info.has_audio, has_video=source.info.has_video)
+        return LiveStream(source, windower, self._rules[settings.name], [*self._sinks(settings, source)])
+
+    def _sinks(self, settings: StreamSettings, source: LiveSource) -> Iterator[Sink]:
+        from avstream.sinks.captions import CaptionSink
+        from avstream.sinks.jsonl import JsonlSink
+        from avstream.sinks.live_terminal import LiveTerminalSink
+
+        rules = self._rules[settings.name]
+        yield LiveTerminalSink(self._board, named=len(self._home.streams) > 1)
+        if settings.jsonl:
+            yield JsonlSink(settings.jsonl)
+        if settings.srt:
+            yield CaptionSink(settings.srt, "srt")
+        if settings.vtt:
+            yield CaptionSink(settings.vtt, "vtt")
+        if self._hub is not None:
+            images = self._home.mqtt_images and not self._options.mqtt_no_images
+            yield self._hub.sink(settings.name, rules, LABELS, images=images)
+        if settings.window:
+            from avstream.sinks.window import WindowSink
+
+            yield WindowSink(source.latest, source.now_s, closed=self.stop, mute=rules.mute)
+
+    async def until_told(self, narrator: Any) -> None:
+        """Narrate until a signal, the window, --duration or the end of every stream."""
+        from avstream.live import narrate_live
+
+        self._loop = asyncio.get_running_loop()
+        if self._options.duration is not None:
+            self._loop.call_later(self._options.duration, self._stop.set)
+        services = [] if self._hub is None else [self._hub]
+        with self._signals():
+            await narrate_live(self.streams, narrator, self._stop, services, complain)
+
+    def stop(self) -> None:
+        """Stop soon; from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM stop the run properly; a second one ends it at once."""
+
+        def told(number: int, frame: object) -> None:
+            if self.code:
+                os._exit(self.code)
+            self.code = 128 + number
+            self.stop()
+
+        before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules]) -> MqttHub | None:
+    """The connection to the broker that was asked for, if any; it may change the rules. Raises ConfigError."""
+    url = options.mqtt or home.mqtt
+    if not url:
+        return None
+    from avstream.sinks.mqtt import Broker, MqttHub
+
+    password_file = options.mqtt_password_file or home.mqtt_password_file
+    cafile = options.mqtt_cafile or home.mqtt_cafile
+    broker = Broker.parse(
+        url,
+        password_file=Path(password_file) if password_file else None,
+        cafile=Path(cafile) if cafile else None,
+    )
+
+    def changed(stream: str, setting: str, value: Any) -> None:
+        kind, _, label = setting.partition("/")
+        if kind == "threshold":
+            rules[stream].set_threshold(label, value)
+        else:
+            rules[stream].mute(label, value)
+
+    return MqttHub(broker, version=__version__, changed=changed)
+
+
+def conclude(reports: Sequence[LiveReport], hub: MqttHub | None) -> None:
+    """Say on stderr how it went."""
+    for report in reports:
+        for warning in report.warnings:
+            print(f"avstream: warning: {warning}", file=sys.stderr)
+        print(
+            f"avstream: {report.source}: {report.windows} windows, {report.events} sounds, {report.dropped} windows "
+            f"dropped, latency p50/p95 {report.latency_s(50):.2f}/{report.latency_s(95):.2f} s",
+            file=sys.stderr,
+        )
+    if hub is not None and hub.lost:
+        print(f"avstream: warning: {hub.lost} messages could not be delivered to the broker", file=sys.stderr)

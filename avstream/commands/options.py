@@ -1,0 +1,86 @@
+"""Options that several commands have, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from avstream import presets
+from avstream.errors import AvstreamError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from avstream.narrator import Narrator, Shown
+
+DEFAULT_HOP_S = 1.0
+OVERRIDES = ("audio", "language", "alignment", "tokens", "unselected", "device", "dtype", "threads", "prompt")
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """The preset and what to change in it."""
+    group = command.add_argument_group("models", "Each of these overrides the preset's own choice.")
+    group.add_argument("--preset", metavar="NAME", help="see `avstream presets` (default: nano)")
+    group.add_argument(
+        "--audio", metavar="ENCODER", help="whisper, whisperclip or clap, or ENCODER:CHECKPOINT (hub id or folder)"
+    )
+    group.add_argument("--language", metavar="CHECKPOINT", help="a LLaVA, with its own CLIP tower: hub id or folder")
+    group.add_argument("--alignment", metavar="HOW", help="raw, projected, or the path of trained weights")
+    group.add_argument("--tokens", type=int, metavar="K", help="how many picture patches are kept (paper: 15 or 150)")
+    group.add_argument("--unselected", metavar="HOW", help="zero the other patches, or drop them")
+    group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or mps")
+    group.add_argument("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16")
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0: one for each core")
+    group.add_argument(
+        "--heatmap",
+        choices=("source", "similarity"),
+        default="source",
+        help="what it shows: what moves with the sound (default), or the patches that the language model was given",
+    )
+    group.add_argument("--prompt", metavar="TEXT", help="the instruction to the language model")
+
+
+def add_hop(group: argparse._ArgumentGroup) -> None:
+    """How finely a stream is narrated."""
+    group.add_argument(
+        "--hop", type=seconds, metavar="SECONDS", help="a new 3 s window every so often (default: 1)"
+    )
+
+
+def seconds(text: str) -> float:
+    """`90`, `1:30` and `0:01:30` are the same time. Raises ArgumentTypeError."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or not all(math.isfinite(part) and part >= 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected seconds (90) or a time (1:30, 0:01:30), found {text!r}")
+    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+
+
+def settings_of(options: argparse.Namespace, preset: str | None = None) -> presets.Settings:
+    """The preset that was asked for, or `preset`, with the options put over it. Raises ConfigError."""
+    overrides = {name: getattr(options, name) for name in OVERRIDES}
+    return presets.load(options.preset or preset or "nano", **overrides)
+
+
+def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) -> Narrator:
+    """Load the models, saying which on a terminal. This is where torch comes in, after all that can be told early."""
+    from transformers.utils import logging as transformers_logging
+
+    from avstream import models
+    from avstream.narrator import Narrator
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    if settings.language == "nano":
+        return Narrator(models.load(settings), heatmap)
+    loaded = models.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))
+    return Narrator(loaded, heatmap)
+
+
+def complain(error: AvstreamError) -> None:
+    """One line on stderr."""
+    print(f"avstream: {error}", file=sys.stderr)

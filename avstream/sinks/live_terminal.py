@@ -1,0 +1,128 @@
+"""Live narrations for people to read: a line when something new sounds, and below them how each stream is doing.
+
+    14:03:22  a dog is barking. [dog barking, left 0.97] -23 dBFS
+    ● listening  ████████░░░░  -23 dBFS  latency 0.6 s
+
+In a pipe or a log there are only the lines, and one when a problem comes or goes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from avstream.level import FLOOR_DBFS
+from avstream.records import SoundEvent, Status, StreamInfo
+from avstream.sinks.terminal import TerminalSink
+from avstream.wording import VOCABULARY
+
+BAR_CELLS = 12
+BAR_FROM_DBFS = -60.0
+
+
+class StatusBoard:
+    """The lines below the narrations, one a stream; on a console that is no terminal there are none."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._lines: dict[str, Text] = {}
+        self._live: Live | None = None
+        self._lock = threading.Lock()  # each stream tells from a thread of its own
+
+    def show(self, source: str, line: Text) -> None:
+        """Put a stream's line in its place."""
+        with self._lock:
+            self._lines[source] = line
+            if not self.console.is_terminal or self.console.is_dumb_terminal:
+                return
+            if self._live is None:
+                # Standard output is left alone: JSON lines may be on their way through it.
+                self._live = Live(
+                    console=self.console,
+                    auto_refresh=False,
+                    transient=True,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+                self._live.start()
+            self._live.update(Group(*self._lines.values()), refresh=True)
+
+    def close(self) -> None:
+        """Take the lines away; harmless when repeated."""
+        with self._lock:
+            live, self._live = self._live, None
+            if live is not None:
+                live.stop()
+
+
+class LiveTerminalSink(TerminalSink):
+    """Prints one stream's narrations above a board, which streams share. `named` puts the stream's name in front.
+
+    Raises SinkError when the terminal or the reader of the pipe is gone.
+    """
+
+    def __init__(self, board: StatusBoard, *, named: bool = False) -> None:
+        super().__init__(board.console)
+        self._board, self._named = board, named
+        self._epoch_s = 0.0
+        self._problems: tuple[str, ...] = ()
+
+    def open(self, info: StreamInfo) -> None:
+        """Say which stream is listened to."""
+        self._shown, self._problems = None, ()
+        self._name = self._plain(info.name)
+        self._epoch_s = time.time() if info.epoch_s is None else info.epoch_s
+        with self._writing():
+            self._print(Text.assemble("listening to ", (self._name, "bold"), "; Ctrl-C ends it"))
+
+    def event(self, event: SoundEvent) -> None:
+        """Print what is urgent, when it begins."""
+        if event.urgent and event.phase == "began":
+            words = VOCABULARY[event.label][0] if event.label in VOCABULARY else "unidentified sound"
+            with self._writing():
+                self._print(Text.assemble((self._stamp(event.onset_s), "cyan"), (f"URGENT: {words}", "bold reverse")))
+
+    def status(self, status: Status) -> None:
+        """Renew the stream's line; a problem that came or went is printed."""
+        with self._writing():
+            for problem in status.problems:
+                if problem not in self._problems:
+                    self._print(self._note(status.time_s, problem, "yellow"))
+            if self._problems and not status.problems:
+                self._print(self._note(status.time_s, "all is well again", "green"))
+            self._problems = status.problems
+            self._board.show(status.source, self._status_line(status))
+
+    def close(self) -> None:
+        """Take the board away; what was printed stays. Harmless when repeated."""
+        with self._writing():
+            self._board.close()
+
+    def _stamp(self, time_s: float) -> str:
+        at = time.strftime("%H:%M:%S", time.localtime(self._epoch_s + time_s))
+        return f"{at}  {self._name}: " if self._named else f"{at}  "
+
+    def _note(self, time_s: float, words: str, style: str) -> Text:
+        return Text.assemble((self._stamp(time_s), "cyan"), (self._plain(words), style))
+
+    def _status_line(self, status: Status) -> Text:
+        share = (status.level_dbfs - BAR_FROM_DBFS) / -BAR_FROM_DBFS
+        filled = round(BAR_CELLS * min(1.0, max(0.0, share)))
+        bar = "█" * filled + "░" * (BAR_CELLS - filled)
+        quiet = status.level_dbfs <= FLOOR_DBFS
+        level = "no sound" if quiet else f"{status.level_dbfs:.0f} dBFS"
+        parts = ["listening" if not quiet else "waiting  ", bar, f"{level:>8}"]
+        if status.latency_s is not None:
+            parts.append(f"latency {status.latency_s:.1f} s")
+        if status.dropped:
+            parts.append(f"{status.dropped} windows dropped")
+        name = f"{self._name}: " if self._named else ""
+        line = Text.assemble((self._plain(f"● {name}" + "  ".join(parts)), "dim" if quiet else ""), no_wrap=True)
+        if status.problems:
+            line.append(f"  {self._plain('; '.join(status.problems))}", "yellow")
+        line.overflow = "ellipsis"
+        return line

@@ -1,0 +1,53 @@
+"""Home files: what they may hold, and what a mistake in one is answered with."""
+
+import pytest
+
+from avstream import home
+from avstream.errors import ConfigError
+
+
+def load(tmp_path, text):
+    path = tmp_path / "home.yaml"
+    path.write_text(text, encoding="utf-8")
+    return home.load(path)
+
+
+def test_the_example_in_the_error_is_right(tmp_path):
+    found = load(tmp_path, home.EXAMPLE)
+    kitchen, door = found.streams
+    assert (kitchen.name, kitchen.camera, kitchen.mic, kitchen.window) == ("kitchen", "0", "USB", True)
+    assert door.rules().thresholds == {"speech": 0.8} and door.rules().only == {"doorbell", "knock", "speech"}
+    assert found.mqtt == "mqtt://user@hub.local/avstream" and found.preset is None and found.mqtt_images is True
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "streams:"),
+        ("streams: {}", "streams:"),
+        ("streams: [a, b]", "streams:"),
+        ("streams: {a: 0}", "a must hold settings"),
+        ("streams: {a: {camra: 0}}", "did you mean 'camera'"),
+        ("streams: {a: {camera: 0}}\nmqt: x", "did you mean 'mqtt'"),
+        ("streams: {a: {camera: [0]}}", "must be text"),
+        ("streams: {a: {camera: 0, mute: rain}}", "must be a list"),
+        ("streams: {a: {camera: 0, mute: [rian]}}", "did you mean 'rain'"),
+        ("streams: {a: {camera: 0, thresholds: {rain: 2}}}", "from 0 to 1"),
+        ("streams: {a: {camera: 0, thresholds: {rain: high}}}", "must be numbers"),
+        ("streams: {a: {camera: 0, window: 1}}", "true or false"),
+        ("streams: {a: {mic: none}}", "name a --camera or a --mic"),
+        ("streams: {a: {mic: stream}}", "name that URL"),
+        ("streams: {a: {camera: 0, window: true}, b: {camera: 1, window: true}}", "only one stream"),
+        ("streams: {a: {camera: 0, srt: x.srt}, b: {camera: 1, srt: x.srt}}", "two outputs"),
+        ("streams: {a: {camera: 0}}\nhop: often", "must be a number"),
+        ("a: b: c", "not valid YAML"),
+    ],
+)
+def test_mistakes_are_told(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, text)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match="can't be read"):
+        home.load(tmp_path / "nowhere.yaml")
