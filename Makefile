@@ -1,14 +1,20 @@
 # make demo [MOVIE=path]   set up what it needs and narrate a movie: one that it makes, or yours
 # make test                set up what it needs and run every test
 # make check               lint and types
+# make soak                30 minutes of live streams while cameras, brokers and sound servers die and come back
 # make train               train the nano bundle again (see avstream/models/nano/README.md)
 
 PYTHON ?= python3
 BIN := .venv/bin
-# what the tests use beside Python: ffmpeg as an independent reader of what we write
-APT := ffmpeg
+# what the tests use beside Python: ffmpeg as an independent reader and sender, a broker, a sound server, a display with
+# somebody who presses keys, and an RTSP camera
+APT := ffmpeg mosquitto mosquitto-clients openssl \
+	pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 \
+	xvfb xdotool x11-utils \
+	python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 
-.PHONY: demo test check setup system train clean
+.PHONY: demo test check soak setup system train clean
 
 setup: .venv/ready
 
@@ -22,13 +28,17 @@ setup: .venv/ready
 
 # in CI a missing system part is installed, since there its tests fail without it; elsewhere they skip
 system:
-	@if [ -n "$$CI" ] && ! command -v ffmpeg >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT); fi
+	@if [ -n "$$CI" ]; then apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null; fi
 
 demo: setup
 	$(BIN)/python -m pipelines.demo $(if $(MOVIE),"$(MOVIE)")
 
 test: setup system
 	$(BIN)/python -m pytest
+
+soak: setup system
+	$(BIN)/python -m tests.soak --minutes 30 --fault-every 60
 
 check: setup
 	$(BIN)/ruff check .

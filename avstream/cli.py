@@ -54,8 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The program: `main`, then the end of the process."""
     code = main()
-    if any(thread.daemon for thread in threading.enumerate()):
+    left = [thread.name for thread in threading.enumerate() if thread.daemon]
+    if left:
         # A model or a device that hangs: Python would crash when it comes back in the middle of the end.
+        if "--debug" in sys.argv:
+            print(f"avstream: left behind: {', '.join(left)}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

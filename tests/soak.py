@@ -1,0 +1,261 @@
+"""`python -m tests.soak [--minutes 30] [--fault-every 60]`: does `avstream live` go on through everything?
+
+The real program runs with two streams, a network camera (a looping movie as MPEG-TS) with its window, and a microphone
+(PulseAudio), and an MQTT broker. Every so often one of them is killed or hangs, and comes back a while later. At the
+end: nothing leaked, every event has ended, it was never late, it ended in time, and it left nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from pipelines.demo import room, story
+from pipelines.scenes import write_scene_movie
+from tests.broker import Mosquitto
+from tests.pulse import pulse_server
+from tests.stream_servers import Sender, sending
+from tests.system import need
+from tests.test_window import x_server
+
+SIZE = (640, 360)
+SAMPLE_S = 1.0
+START_S = 120.0  # for models and devices, and a first sound
+RECOVERY_S = 40.0  # how long the longest backoff can make it wait after a mend
+
+
+@dataclass
+class Result:
+    """What was seen."""
+
+    minutes: float
+    faults: list[str] = field(default_factory=list)
+    exit_code: int | None = None
+    ended_in_s: float = 0.0
+    rss_mib: list[float] = field(default_factory=list)  # of the program and its window, every SAMPLE_S
+    threads: list[int] = field(default_factory=list)
+    latency_p95_s: dict[str, float] = field(default_factory=dict)
+    windows: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    never_ended: int = 0
+    heard_by_mqtt: int = 0
+    recovered: bool = False
+    stderr: str = ""
+
+    def growth(self, warm_s: float) -> float:
+        """The median memory of the last third over that of the same time after the warm-up, minus 1."""
+        rss = self.rss_mib[round(warm_s / SAMPLE_S) :]
+        third = max(1, len(rss) // 3)
+        return statistics.median(rss[-third:]) / statistics.median(rss[:third]) - 1
+
+    def summary(self) -> str:
+        """All of it but the long lists, as JSON."""
+        values = {key: value for key, value in asdict(self).items() if key not in ("rss_mib", "threads", "stderr")}
+        values["rss_mib"] = [round(self.rss_mib[0]), round(max(self.rss_mib)), round(self.rss_mib[-1])]
+        values["threads"] = [min(self.threads), max(self.threads), self.threads[-1]]
+        return json.dumps(values, indent=1)
+
+
+def make_movie(folder: Path) -> Path:
+    """The demo's story as MPEG-TS with a key picture every second."""
+    whole, stream = folder / "story.mp4", folder / "story.ts"
+    write_scene_movie(whole, story(), size=SIZE, rng=np.random.default_rng(7), behind=room(*SIZE))
+    coding = "-c:v libx264 -preset veryfast -g 25 -bf 0 -c:a aac -f mpegts"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(whole), *coding.split(), str(stream)], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(whole), str(folder / "story.wav")], check=True)
+    return stream
+
+
+class Faults:
+    """What can break, in turns; each is a name, how to break it and how to mend it."""
+
+    def __init__(self, camera: Sender, broker: Mosquitto, pulse: object, wav: Path) -> None:
+        def play() -> None:
+            pulse.restart()
+            pulse.play(wav)
+
+        self._turns = itertools.cycle(
+            [
+                ("camera killed", camera.kill, camera.start),
+                ("broker killed", broker.kill, broker.start),
+                ("camera stalled", camera.stall, camera.resume),
+                ("sound server killed", pulse.kill, play),
+                ("broker hangs", broker.pause, broker.resume),
+            ]
+        )
+        self._mend = None
+
+    def inject(self) -> str:
+        """Break the next thing."""
+        name, inject, self._mend = next(self._turns)
+        inject()
+        return name
+
+    def mend(self) -> None:
+        """Mend what was broken last."""
+        if self._mend is not None:
+            self._mend()
+            self._mend = None
+
+
+def soak(minutes: float, fault_every_s: float, folder: Path) -> Result:
+    """Run it, and tell what was seen."""
+    need("ffmpeg", "mosquitto", "pulseaudio", "Xvfb")
+    result = Result(minutes)
+    movie = make_movie(folder)
+    with ExitStack() as stack:
+        camera = stack.enter_context(sending(movie))
+        broker = stack.enter_context(Mosquitto(folder))
+        pulse = stack.enter_context(pulse_server())
+        display, _ = stack.enter_context(x_server())
+        pulse.play(folder / "story.wav")
+        config = folder / "home.yaml"
+        config.write_text(
+            f"mqtt: mqtt://127.0.0.1:{broker.port}/soak\n"
+            "streams:\n"
+            f"  tv: {{camera: '{camera.url}', window: true, jsonl: '{folder / 'tv.jsonl'}'}}\n"
+            f"  ear: {{mic: pulse, jsonl: '{folder / 'ear.jsonl'}'}}\n"
+        )
+        stack.enter_context(listening(broker, folder / "heard.txt"))
+        with (folder / "stderr").open("w") as stderr:
+            program = subprocess.Popen(
+                [sys.executable, "-m", "avstream", "live", "--config", str(config), "--debug"],
+                env={**os.environ, **pulse.env, "DISPLAY": display},
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        try:
+            wait_until(lambda: len(lines(folder)) == 2 and all(lines(folder).values()), START_S)
+            watch(program, result, minutes, fault_every_s, Faults(camera, broker, pulse, folder / "story.wav"))
+            before = lines(folder)
+            result.recovered = wait_until(lambda: all(lines(folder)[k] > n for k, n in before.items()), RECOVERY_S)
+            told = time.monotonic()
+            program.send_signal(signal.SIGTERM)
+            result.exit_code = program.wait(20)
+            result.ended_in_s = time.monotonic() - told
+        finally:
+            program.kill()
+            program.wait()
+    read_results(result, folder)
+    return result
+
+
+def listening(broker: Mosquitto, path: Path) -> ExitStack:
+    """Somebody who hears the events over MQTT, through every restart of the broker."""
+    stack = ExitStack()
+    out = stack.enter_context(path.open("w"))
+    command = f"mosquitto_sub -h 127.0.0.1 -p {broker.port} -q 1 -k 5 -t soak/+/event"
+    listener = subprocess.Popen(command.split(), stdout=out, stderr=subprocess.DEVNULL)
+    stack.callback(listener.wait)
+    stack.callback(listener.kill)
+    return stack
+
+
+def watch(program: subprocess.Popen, result: Result, minutes: float, fault_every_s: float, faults: Faults) -> None:
+    """Sample its memory, and break and mend things, until the time is over."""
+    process, began = psutil.Process(program.pid), time.monotonic()
+    next_fault_s, mend_at_s = fault_every_s, float("inf")
+    while (now_s := time.monotonic() - began) < 60 * minutes:
+        assert program.poll() is None, "the program ended by itself"
+        family = [process, *process.children(recursive=True)]
+        result.rss_mib.append(sum(rss_of(member) for member in family) / 2**20)
+        result.threads.append(process.num_threads())
+        if now_s >= mend_at_s:
+            faults.mend()
+            mend_at_s = float("inf")
+        # the last one leaves the time to recover
+        if now_s >= next_fault_s and now_s < 60 * minutes - fault_every_s / 2:
+            result.faults.append(f"{now_s:.0f} s: {faults.inject()}")
+            next_fault_s, mend_at_s = next_fault_s + fault_every_s, now_s + fault_every_s / 3
+        time.sleep(SAMPLE_S)
+    faults.mend()
+
+
+def rss_of(process: psutil.Process) -> int:
+    """Its resident memory; 0 when it has just gone."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def lines(folder: Path) -> dict[str, int]:
+    """How many sounds each stream has named so far."""
+    return {path.name: path.read_text().count('"label"') for path in folder.glob("*.jsonl*")}
+
+
+def wait_until(condition: Callable[[], bool], within_s: float) -> bool:
+    """Whether it came to be in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(SAMPLE_S / 2)
+    return True
+
+
+def read_results(result: Result, folder: Path) -> None:
+    """What the program left: its last words and its events."""
+    result.stderr = (folder / "stderr").read_text()
+    pattern = r"avstream: (\w+): (\d+) windows, (\d+) sounds, (\d+) windows dropped, latency p50/p95 [\d.]+/([\d.]+) s"
+    for name, windows, sounds, dropped, p95 in re.findall(pattern, result.stderr):
+        result.windows[name], result.dropped[name] = int(windows), int(dropped)
+        result.latency_p95_s[name] = float(p95)
+        result.events += int(sounds)
+    going: set[str] = set()
+    for path in folder.glob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            event = json.loads(line).get("event")
+            if event:
+                going.symmetric_difference_update({event["id"]})
+    result.never_ended = len(going)
+    result.heard_by_mqtt = len({json.loads(line)["id"] for line in (folder / "heard.txt").read_text().splitlines()})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.split("\n\n")[1])
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--fault-every", type=float, default=60.0, metavar="SECONDS")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="avs-soak-") as folder:
+        result = soak(options.minutes, options.fault_every, Path(folder))
+    print(result.summary())
+    growth = result.growth(warm_s=60)
+    print(f"memory after the first minute: {growth:+.1%}\n{result.stderr}")
+    check(result)
+    assert growth < 0.05, f"memory grew by {growth:.1%} after the first minute"
+    return 0
+
+
+def check(result: Result) -> None:
+    """What has to hold however long it ran."""
+    assert result.exit_code == 128 + signal.SIGTERM and result.ended_in_s < 2.5, "2 s, and the shell's own end"
+    assert set(result.windows) == {"tv", "ear"} and result.recovered
+    for name, windows in result.windows.items():
+        assert windows + result.dropped[name] > 60 * result.minutes - 8, f"{name} has holes in time"
+        assert result.latency_p95_s[name] < 1.0, f"{name} was late"
+    assert result.events > 0 and result.never_ended == 0
+    assert result.heard_by_mqtt >= 0.9 * result.events, "events were lost on their way"
+    assert "Traceback" not in result.stderr and "left behind" not in result.stderr
+    assert max(result.threads[len(result.threads) // 2 :]) <= max(result.threads[: len(result.threads) // 2]) + 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
