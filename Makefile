@@ -10,7 +10,7 @@ BIN := .venv/bin
 # somebody who presses keys, and an RTSP camera
 APT := ffmpeg mosquitto mosquitto-clients openssl \
 	pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 \
-	xvfb xdotool x11-utils \
+	xvfb openbox xdotool x11-utils libgl1 libglib2.0-0 libsm6 libice6 libxext6 libx11-6 \
 	python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 

@@ -110,7 +110,10 @@ def examine(options: argparse.Namespace) -> int:
 
     from avstream.doctor import checks, print_checks
 
-    return print_checks(Console(highlight=False), checks(options.mqtt))
+    console = Console(highlight=False)
+    with console.status("looking"):
+        found = checks(options.mqtt, password_file=options.mqtt_password_file, cafile=options.mqtt_cafile)
+    return print_checks(console, found)
 
 
 def list_presets(options: argparse.Namespace) -> int:

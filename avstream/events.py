@@ -2,6 +2,10 @@
 
 A label begins at its threshold and goes on down to STAY of it, so that a sound that wavers is one event; it ends
 when it was missed in two narrations and for GAP_S, so that none sticks however fast or slow narrations come.
+
+Windows overlap: what is heard in one and was not in the one before is in its newest part, so an event's onset is where
+the window before ended. It ended where the first window without it starts, or, when that one found nothing to listen
+to (silence), where that one's focus does.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from uuid import uuid4
 
 from avstream import wording
 from avstream.errors import ConfigError
+from avstream.level import SILENCE_DBFS
 from avstream.records import Narration, Phase, Sound, SoundEvent
 
 BEGIN = 0.5  # "probably": what is only possible is narrated, but starts no event
@@ -84,10 +89,11 @@ def check_threshold(label: str, threshold: float) -> None:
 
 @dataclass(slots=True)
 class _Going:
-    """An event that goes on: as it was last told, where its sound was last heard, and narrations without it since."""
+    """An event that goes on, as it was last told; when its sound was last heard, and narrations without it since."""
 
     event: SoundEvent
     heard_s: float
+    end_s: float  # if it is not heard again
     missed: int = 0
 
 
@@ -97,6 +103,7 @@ class EventTracker:
     def __init__(self, source: str, rules: Rules) -> None:
         self._source, self._rules = source, rules
         self._going: dict[str, _Going] = {}
+        self._known_s: float | None = None  # the end of the window before
 
     def update(self, narration: Narration) -> list[SoundEvent]:
         """What became of events with one more narration (`Rules.applied` to it): first what ended."""
@@ -105,8 +112,13 @@ class EventTracker:
         for label, going in list(self._going.items()):
             sound = sounds.pop(label, None)
             if sound is not None and sound.confidence >= STAY * self._rules.begins_at(label):
-                told.append(self._prolong(going, sound, narration.focus_end_s))
+                told.append(self._prolong(going, sound, narration))
                 continue
+            if not going.missed:
+                shortest_s = narration.focus_end_s - narration.focus_start_s
+                silent = narration.level_dbfs < SILENCE_DBFS
+                gone_s = narration.focus_start_s if silent else narration.start_s
+                going.end_s = max(gone_s, going.event.onset_s + shortest_s)
             going.missed += 1
             over = going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S
             if over or label in self._rules.muted:
@@ -116,6 +128,7 @@ class EventTracker:
         for label, sound in sounds.items():
             if sound.confidence >= self._rules.begins_at(label) and not (label == wording.OTHER and named_going):
                 told.append(self._begin(sound, narration))
+        self._known_s = narration.end_s
         return sorted(told, key=lambda event: event.phase != "ended")
 
     def finish(self) -> list[SoundEvent]:
@@ -123,12 +136,13 @@ class EventTracker:
         return [self._end(label) for label in list(self._going)]
 
     def _begin(self, sound: Sound, narration: Narration) -> SoundEvent:
+        onset_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
         event = SoundEvent(
             id=uuid4().hex[:12],
             source=self._source,
             label=sound.label,
             phase="began",
-            onset_s=narration.focus_start_s,
+            onset_s=onset_s,
             end_s=None,
             confidence=sound.confidence,
             peak_confidence=sound.confidence,
@@ -137,12 +151,12 @@ class EventTracker:
             visible=sound.visible,
             urgent=sound.label in self._rules.urgent,
         )
-        self._going[sound.label] = _Going(event, narration.focus_end_s)
+        self._going[sound.label] = _Going(event, narration.focus_end_s, narration.end_s)
         return event
 
-    def _prolong(self, going: _Going, sound: Sound, heard_s: float) -> SoundEvent:
+    def _prolong(self, going: _Going, sound: Sound, narration: Narration) -> SoundEvent:
         before = going.event
-        going.heard_s, going.missed = heard_s, 0
+        going.heard_s, going.end_s, going.missed = narration.focus_end_s, narration.end_s, 0
         going.event = replace(
             before,
             phase="continues",
@@ -157,7 +171,7 @@ class EventTracker:
     def _end(self, label: str) -> SoundEvent:
         going = self._going.pop(label)
         phase: Phase = "ended"
-        return replace(going.event, phase=phase, end_s=going.heard_s)
+        return replace(going.event, phase=phase, end_s=going.end_s)
 
 
 def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
 from avstream.encoders.clip import PictureTokens
 from avstream.errors import ModelError
-from avstream.level import loudness_dbfs
+from avstream.level import SILENCE_DBFS, loudness_dbfs
 from avstream.localization.fusion import Place, fuse, unattributed
 from avstream.localization.similarity import heatmap
 from avstream.localization.stereo import direction
@@ -32,7 +32,7 @@ from avstream.models import Models
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.substitution import substitute
 
-SILENCE_DBFS = -55.0  # of the loudest block: below the hiss of ordinary microphones there is nothing to claim
+GUARD_S = 0.25
 SURE_BEARING = 0.5
 Shown = Literal["source", "similarity"]
 
@@ -63,7 +63,7 @@ class Narrator:
 
     def _narrate(self, window: Window, source: str) -> Narration:
         models, timings = self._models, dict[str, float]()
-        level = loudness_dbfs(window.audio, window.rate_hz)
+        level = loudness_dbfs(around_focus(window), window.rate_hz)
         frame = key_frame(window)
         eye = self._watch(window, source, timings)
         if level < SILENCE_DBFS:
@@ -139,6 +139,15 @@ def place_of(window: Window, eye: Synchrony, sounds: int) -> Place:
         bearing = replace(bearing, side=None)
     place = fuse(eye.look(window.start_s, window.end_s, window.audio, window.rate_hz), bearing)
     return place if sounds == 1 else unattributed(place)
+
+
+def around_focus(window: Window) -> NDArray[np.float32]:
+    """The sound of what the window speaks for, and GUARD_S on either side: what sounds only elsewhere in it is told by
+    another window, and the cut end of a sound is easily taken for one of its own. (channels, n).
+    """
+    first = round((window.focus_start_s - GUARD_S - window.start_s) * window.rate_hz)
+    past = round((window.focus_end_s + GUARD_S - window.start_s) * window.rate_hz)
+    return window.audio[:, max(0, first) : past]
 
 
 def key_frame(window: Window) -> VideoFrame | None:

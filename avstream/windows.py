@@ -9,8 +9,8 @@ Sound is placed by its time stamps, but a chunk within JITTER_S of where the las
 stamps are rounded, and a sample too many or too few would click. A larger hole stays silent and is counted in
 `gap_s`, a larger overlap keeps what came first; either way the time stamps hold again from there on.
 
-Foci: window k speaks for the middle hop of itself, the first from the start of the stream. A full window
-leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it is shorter
+Foci: window k speaks for the middle hop of itself, or live for the newest, the first from the start of the stream. A
+full window leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it is shorter
 than the others, or by at most TAIL_S longer.
 """
 
@@ -35,7 +35,8 @@ class Windower:
     """Windows [start_s + k hop_s, start_s + k hop_s + window_s) of one stream, each sample-exact, in order.
 
     `wait_s` (seconds of stream) is how long a window waits for the slower of sound and picture: generous, for
-    files, whose packets may come far apart. Memory holds window_s + wait_s at most.
+    files, whose packets may come far apart. Memory holds window_s + wait_s at most. With `newest` a window's focus is
+    its last hop: what is said is of now, with less to go by than in the middle.
     Raises ConfigError unless 0 < hop_s <= window_s.
     """
 
@@ -48,6 +49,7 @@ class Windower:
         has_audio: bool,
         has_video: bool,
         wait_s: float = 5.0,
+        newest: bool = False,
     ) -> None:
         if not (math.isfinite(window_s) and window_s > 0):
             raise ConfigError(f"a window must be longer than 0 s, not {window_s:g} s")
@@ -59,6 +61,7 @@ class Windower:
         if not self._hop:
             raise ConfigError(f"the hop must be at least a microsecond, not {hop_s:g} s")
         self._has_audio, self._has_video = has_audio, has_video
+        self._before = (self._window - self._hop) * (1 if newest else Fraction(1, 2))  # in a window, of its focus
         self._index = 0  # of the next window
         self._sound = _Sound(self._start)
         self._frames: list[VideoFrame] = []
@@ -161,15 +164,14 @@ class Windower:
         audio, missing = self._sound.cut(first, past)
         begin_s = float(self._start + start)
         end_s = float(self._start + (start + self._window if last is None else last))
-        margin = (self._window - self._hop) / 2
         inside = [frame for frame in self._frames if begin_s <= frame.time_s < end_s]
         moved = [frame for frame in self._motion if begin_s <= frame.time_s < end_s]
         window = Window(
             index=self._index,
             start_s=begin_s,
             end_s=end_s,
-            focus_start_s=float(self._start + start + margin) if self._index else begin_s,
-            focus_end_s=float(self._start + start + margin + self._hop) if last is None else end_s,
+            focus_start_s=float(self._start + start + self._before) if self._index else begin_s,
+            focus_end_s=float(self._start + start + self._before + self._hop) if last is None else end_s,
             frames=tuple(sorted(inside, key=lambda frame: frame.time_s)),
             audio=audio,
             rate_hz=rate,

@@ -29,10 +29,10 @@ import psutil
 from pipelines.demo import room, story
 from pipelines.scenes import write_scene_movie
 from tests.broker import Mosquitto
+from tests.display import x_server
 from tests.pulse import pulse_server
 from tests.stream_servers import Sender, sending
 from tests.system import need
-from tests.test_window import x_server
 
 SIZE = (640, 360)
 SAMPLE_S = 1.0

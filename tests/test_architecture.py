@@ -30,7 +30,7 @@ MAY = {
     "workers": set(),
     "live": LIGHT | {"events", "run", "windows", "workers"},
     "home": LIGHT | {"events", "presets"},
-    "doctor": LIGHT | {"checkpoints", "models", "presets", "sinks", "sources"},
+    "doctor": LIGHT | {"checkpoints", "models", "narrator", "presets", "sinks", "sources"},
 } | {stage: LIGHT for stage in STAGES}
 
 

@@ -32,13 +32,46 @@ def test_a_sound_begins_goes_on_and_ends():
     told = run([[], [("bell", 0.9)], [("bell", 0.95)], [("bell", 0.7)], [], [], [], []])
     assert [event.phase for event in told] == ["began", "continues", "continues", "ended"]
     assert len({event.id for event in told}) == 1
-    assert (told[-1].onset_s, told[-1].end_s, told[-1].peak_confidence) == (2.0, 5.0, 0.95)
+    assert (told[-1].onset_s, told[-1].end_s, told[-1].peak_confidence) == (3.0, 4.0, 0.95)
     assert told[0].end_s is None
 
 
 def test_a_flicker_is_one_event():
     wavers = [[("bell", 0.9)], [], [("bell", 0.35)], [("bell", 0.55)], [], [("bell", 0.4)], [], [], []]
-    assert outline(run(wavers)) == [("bell", "began", 1.0, None), ("bell", "ended", 1.0, 7.0)]
+    assert outline(run(wavers)) == [("bell", "began", 0.0, None), ("bell", "ended", 0.0, 6.0)]
+
+
+@pytest.mark.parametrize("onset_s", [4.2, 5.0, 6.7])
+@pytest.mark.parametrize("length_s", [0.4, 1.0, 5.3])
+@pytest.mark.parametrize("needs_s", [0.05, 0.5])
+def test_onset_and_end_are_known_to_a_hop(onset_s, length_s, needs_s):
+    """A listener that hears a sound wherever `needs_s` of it, or all, is in the window."""
+    end_s = onset_s + length_s
+
+    def heard(index):
+        inside_s = min(index + 3, end_s) - max(index, onset_s)
+        return [("bell", 0.9)] if inside_s >= min(needs_s, length_s) else []
+
+    (_, ended) = outline(run([heard(index) for index in range(20)]))
+    assert abs(ended[2] - onset_s) <= 1.0 and abs(ended[3] - end_s) <= 1.0
+
+
+@pytest.mark.parametrize("onset_s", [4.2, 5.0, 6.7])
+@pytest.mark.parametrize("length_s", [0.4, 1.0, 5.3])
+def test_between_silences_too(onset_s, length_s):
+    """Live: a window speaks for its newest second, and where that is silent nothing is listened to."""
+    tracker, told, end_s = EventTracker("yard", Rules()), [], onset_s + length_s
+    for index in range(20):
+        inside = min(index + 3, end_s) > max(index + 2, onset_s)
+        found = (Sound("bell", 0.9),) if inside else ()
+        level = -20.0 if inside else -120.0
+        told += tracker.update(Narration("", index, index, index + 3, index + 2, index + 3, "", found, level))
+    (_, ended) = outline(told)
+    assert abs(ended[2] - onset_s) <= 1.0 and abs(ended[3] - end_s) <= 1.0
+
+
+def test_at_the_end_of_the_stream_what_still_sounds_ends_there():
+    assert outline(run([[], [("bell", 0.9)], [("bell", 0.9)]]))[-1] == ("bell", "ended", 3.0, 5.0)
 
 
 def test_what_is_only_possible_begins_nothing():

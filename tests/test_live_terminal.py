@@ -51,8 +51,12 @@ def test_a_log_gets_times_of_day_and_what_is_urgent():
 
 def test_problems_are_told_when_they_come_and_when_they_are_over():
     def tell(sink):
-        for problems in [(), ("camera 0 is lost",), ("camera 0 is lost",), (), ()]:
+        lost = ("camera 0 is lost; trying again in 1 s",), ("camera 0 is lost; trying again in 2 s",)
+        for problems in [(), *lost]:
             sink.status(status(problems=problems))
+        sink.write(narration(1))
+        sink.status(status())
+        sink.status(status())
 
     lines = shown(tell, named=True).splitlines()
     assert lines[1:] == ["14:03:21  kitchen: camera 0 is lost", "14:03:21  kitchen: all is well again"]

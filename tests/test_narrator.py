@@ -51,6 +51,15 @@ def test_silence_claims_nothing_and_runs_nothing(nano, audio):
 STAGES = {"audio", "evidence", "place", "vision", "substitution", "language"}
 
 
+def test_the_cut_end_of_a_sound_is_no_sound_of_its_own(nano):
+    """The window speaks for a silent second; the sound at its edge is told by the windows before."""
+    audio = np.zeros(3 * RATE)
+    audio[: RATE // 2] = tone()[: RATE // 2]
+    quiet = replace(window(audio), index=5, focus_start_s=1.0)
+    assert nano.narrate(quiet, "edge").sounds == ()
+    assert nano.narrate(replace(quiet, focus_start_s=0.5), "edge").sounds, "but right beside it, it counts"
+
+
 def test_a_sound_is_claimed_with_its_evidence(nano):
     narration = nano.narrate(window(tone()), "tone")
     assert narration.sounds and narration.text

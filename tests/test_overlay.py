@@ -1,6 +1,7 @@
 """Pictures with narrations drawn in: what is seen, what is legible, and what stays as it was."""
 
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -116,6 +117,50 @@ def test_a_box_has_its_label_near_it():
 def test_thumbnails_are_drawn_on_without_complaint(size):
     out = draw(plain(*size, 50), heatmap=np.ones((3, 3), np.float32), sounds=[DOG], caption=LONG)
     assert out.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("sound", [Sound("siren", 0.9), Sound("siren", 0.9, False, (0.3, 0.3, 0.6, 0.6))])
+def test_a_sound_that_is_not_in_the_picture_has_an_arrow_at_its_side(size, value, side, sound):
+    rgb = plain(*size, value)
+    out = draw(rgb, sounds=[replace(sound, direction=side)])
+    rows, columns = np.nonzero((out != rgb).any(axis=2))
+    middle = columns.mean() / size[0]
+    assert middle < 0.25 if side == "left" else middle > 0.75
+    assert columns.min() > 0 and columns.max() < size[0] - 1 and rows.max() < 0.7 * size[1]
+    light = luminance(out[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1])
+    assert (light.max() + 0.05) / (light.min() + 0.05) >= 7  # shape by brightness, not by color alone
+
+
+def test_arrows_point_outwards():
+    sides = [Sound("rain", 0.9, None, None, side) for side in ("left", "right")]
+    left, right = (draw(plain(640, 360, 90), sounds=[sound]) for sound in sides)
+    yellow = (left == (255, 214, 10)).all(axis=2)
+    rows = [np.flatnonzero(row).min() for row in yellow if row.any()]
+    assert rows[len(rows) // 2] < rows[0] and rows[len(rows) // 2] < rows[-1]  # the tip is in the middle
+    assert (np.abs(left[:, ::-1].astype(int) - right) > 60).mean() < 0.001
+
+
+def test_what_is_seen_or_straight_ahead_has_no_arrow():
+    rgb = plain(640, 360, 90)
+    for sound in (Sound("rain", 0.9, None, None, "center"), Sound("rain", 0.9, False)):
+        assert draw(rgb, sounds=[sound]) is rgb
+    boxed = draw(rgb, sounds=[replace(DOG, direction="right")])
+    assert (boxed[:, 400:] == 90).all()
+
+
+@pytest.mark.parametrize("color", [(0, 0, 0), (255, 255, 255), (230, 160, 40), (200, 60, 60), (90, 20, 110)])
+def test_the_hot_spot_is_outlined_on_a_picture_of_any_color(color):
+    rgb = np.full((360, 640, 3), color, np.uint8)
+    heat = np.zeros((9, 16), np.float32)
+    heat[3:6, 6:10] = 1
+    light = luminance(draw(rgb, heatmap=heat)[180])  # along a row through it
+    for side in (light[: 640 // 2], light[640 // 2 :]):
+        edge = np.abs(side[1:] - side[:-1]).argmax()
+        near = side[max(0, edge - 4) : edge + 5]
+        assert (near.max() + 0.05) / (near.min() + 0.05) >= 3  # WCAG for graphics
 
 
 def test_odd_heatmaps_are_drawn_on_without_complaint():

@@ -315,3 +315,13 @@ def test_motion_frames_go_into_every_window_that_holds_them():
     assert len(closed) == 5
     for window in closed:
         assert [m.time_s for m in window.motion] == [f.time_s for f in window.frames] and len(window.motion) == 75
+
+
+def test_live_windows_speak_for_their_newest_hop():
+    windower = Windower(has_audio=True, has_video=False, newest=True)
+    closed = []
+    for k in range(80):
+        closed += windower.push(AudioChunk(k / 10, 1000, np.zeros((1, 100), np.float32)))
+    closed += windower.finish()
+    foci = [(window.focus_start_s, window.focus_end_s) for window in closed]
+    assert foci == [(0, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 8)]

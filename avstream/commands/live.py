@@ -147,8 +147,11 @@ def narrate(options: argparse.Namespace) -> int:
     hub = open_hub(options, home, rules)
     run = _Run(options, home, rules, StatusBoard(console), hub)
     narrator = load_narrator(settings, options.heatmap, console)
+    # aiomqtt watches its socket, which Windows' own loop can't
+    factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     try:
-        asyncio.run(run.until_told(narrator))
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run.until_told(narrator))
     finally:
         conclude([stream.report for stream in run.streams], hub)
     return run.code
@@ -184,7 +187,8 @@ class _Run:
             loop=settings.loop,
             name=settings.name,
         )
-        windower = Windower(hop_s=hop_s, has_audio=source.info.has_audio, has_video=source.info.has_video)
+        info = source.info
+        windower = Windower(hop_s=hop_s, has_audio=info.has_audio, has_video=info.has_video, newest=True)
         return LiveStream(source, windower, self._rules[settings.name], [*self._sinks(settings, source)])
 
     def _sinks(self, settings: StreamSettings, source: LiveSource) -> Iterator[Sink]:

@@ -16,10 +16,11 @@ from rich.live import Live
 from rich.text import Text
 
 from avstream.level import FLOOR_DBFS
-from avstream.records import SoundEvent, Status, StreamInfo
+from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks.terminal import TerminalSink
 from avstream.wording import VOCABULARY
 
+RETRY = "; trying again"  # and when, which changes with every try
 BAR_CELLS = 12
 BAR_FROM_DBFS = -60.0
 
@@ -69,15 +70,20 @@ class LiveTerminalSink(TerminalSink):
         super().__init__(board.console)
         self._board, self._named = board, named
         self._epoch_s = 0.0
-        self._problems: tuple[str, ...] = ()
+        self._problems: set[str] = set()
 
     def open(self, info: StreamInfo) -> None:
         """Say which stream is listened to."""
-        self._shown, self._problems = None, ()
+        self._shown, self._problems = None, set()
         self._name = self._plain(info.name)
         self._epoch_s = time.time() if info.epoch_s is None else info.epoch_s
         with self._writing():
             self._print(Text.assemble("listening to ", (self._name, "bold"), "; Ctrl-C ends it"))
+
+    def write(self, narration: Narration) -> None:
+        """Print what is new. While something is wrong nobody knows whether it is silent."""
+        if narration.sounds or not self._problems:
+            super().write(narration)
 
     def event(self, event: SoundEvent) -> None:
         """Print what is urgent, when it begins."""
@@ -87,14 +93,14 @@ class LiveTerminalSink(TerminalSink):
                 self._print(Text.assemble((self._stamp(event.onset_s), "cyan"), (f"URGENT: {words}", "bold reverse")))
 
     def status(self, status: Status) -> None:
-        """Renew the stream's line; a problem that came or went is printed."""
+        """Renew the stream's line; a problem that came or went is printed, but not each time it is tried again."""
+        problems = {problem.partition(RETRY)[0] for problem in status.problems}
         with self._writing():
-            for problem in status.problems:
-                if problem not in self._problems:
-                    self._print(self._note(status.time_s, problem, "yellow"))
-            if self._problems and not status.problems:
+            for problem in sorted(problems - self._problems):
+                self._print(self._note(status.time_s, problem, "yellow"))
+            if self._problems and not problems:
                 self._print(self._note(status.time_s, "all is well again", "green"))
-            self._problems = status.problems
+            self._problems = problems
             self._board.show(status.source, self._status_line(status))
 
     def close(self) -> None:

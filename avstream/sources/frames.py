@@ -43,27 +43,9 @@ class Pictures:
         slot = math.floor(time_s * self._rate_hz + 1e-4)
         if not self._start_s <= time_s < self._end_s or slot <= self._last_slot:
             return []
-        picture = self._converted(frame)
+        picture = upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect, gray=self._gray)
         self._last_slot = slot
         return [MotionFrame(time_s, picture) if self._gray else VideoFrame(time_s, picture)]
-
-    def _converted(self, frame: Any) -> NDArray[np.uint8]:
-        """The frame scaled down as far as needed, with square pixels, upright."""
-        width, height = shown_size(frame, self._aspect)
-        scale = min(1.0, self._max_side / max(width, height))
-        scaled = self._scaler.reformat(
-            frame,
-            width=max(1, round(width * scale)),
-            height=max(1, round(height * scale)),
-            format="gray" if self._gray else "rgb24",
-            interpolation=Interpolation.AREA,
-        )
-        picture = scaled.to_ndarray()
-        transposed, flip_x, flip_y = turn(frame)
-        picture = np.swapaxes(picture, 0, 1) if transposed else picture
-        picture = picture[:, ::-1] if flip_x else picture
-        picture = picture[::-1] if flip_y else picture
-        return np.ascontiguousarray(picture, dtype=np.uint8)
 
 
 class Sounds:
@@ -112,6 +94,30 @@ class Sounds:
             self._coming = coming
         assert self._resampler is not None
         return [piece for piece in rest + self._resampler.resample(frame) if piece is not None]
+
+
+def upright(
+    frame: Any, scaler: VideoReformatter, *, max_side: int, aspect: Any, gray: bool = False
+) -> NDArray[np.uint8]:
+    """A decoded frame scaled down as far as needed, with square pixels: uint8 (H, W, 3), or (H, W) if `gray`.
+
+    Raises av.FFmpegError or ValueError when it can't be converted.
+    """
+    width, height = shown_size(frame, aspect)
+    scale = min(1.0, max_side / max(width, height))
+    scaled = scaler.reformat(
+        frame,
+        width=max(1, round(width * scale)),
+        height=max(1, round(height * scale)),
+        format="gray" if gray else "rgb24",
+        interpolation=Interpolation.AREA,
+    )
+    picture = scaled.to_ndarray()
+    transposed, flip_x, flip_y = turn(frame)
+    picture = np.swapaxes(picture, 0, 1) if transposed else picture
+    picture = picture[:, ::-1] if flip_x else picture
+    picture = picture[::-1] if flip_y else picture
+    return np.ascontiguousarray(picture, dtype=np.uint8)
 
 
 def trimmed(chunk: AudioChunk, start_s: float, end_s: float) -> list[AudioChunk]:

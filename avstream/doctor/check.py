@@ -1,0 +1,17 @@
+"""What a check finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REINSTALL = "run `pip install --force-reinstall avstream`"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: `ok` is None for what is missing but not needed; `mend` is one line, "" where nothing is to do."""
+
+    name: str
+    ok: bool | None
+    found: str
+    mend: str = ""

@@ -1,0 +1,141 @@
+"""Checks of this machine: Python, packages, codecs, a screen, devices, the folder. Each imports what it looks at."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from avstream.doctor.check import Check
+from avstream.errors import AvstreamError
+
+PACKAGES = ("torch", "transformers", "av", "opencv-python", "sounddevice", "aiomqtt", "numpy", "soxr", "rich")
+DECODERS = ("h264", "hevc", "vp9", "mpeg4", "mjpeg", "aac", "opus", "mp3", "pcm_s16le")
+ENCODERS = ("libx264", "aac")
+GROUP = "run `sudo usermod -aG video $USER`, then log out and in again"
+
+
+def python() -> Check:
+    """The interpreter."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Check("Python", sys.version_info >= (3, 11), found, "install Python 3.11 or newer")
+
+
+def packages() -> Check:
+    """Each package against what this avstream asks for."""
+    from packaging.requirements import Requirement
+
+    try:
+        required = [Requirement(line) for line in metadata.requires("avstream") or []]
+    except metadata.PackageNotFoundError:
+        return Check("packages", None, "avstream itself is not installed", "run `pip install -e .` in its folder")
+    wrong = []
+    for one in required:
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            there = metadata.version(one.name)
+        except metadata.PackageNotFoundError:
+            there = "missing"
+        if there == "missing" or not one.specifier.contains(there, prereleases=True):
+            wrong.append((f"{one.name} {there}, expected {one.specifier}", f'"{one.name}{one.specifier}"'))
+    if wrong:
+        mend = f"run `pip install {' '.join(command for _, command in wrong)}`"
+        return Check("packages", False, "; ".join(text for text, _ in wrong), mend)
+    return Check("packages", True, ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES))
+
+
+def codecs() -> Check:
+    """What PyAV can decode and encode."""
+    import avstream.sources  # noqa: F401  cv2 before av
+    import av  # isort: skip
+
+    kinds = [(name, "r") for name in DECODERS] + [(name, "w") for name in ENCODERS]
+    missing = [name for name, mode in kinds if not has_codec(av.Codec, name, mode)]
+    if missing:
+        return Check("codecs", False, f"PyAV lacks {', '.join(missing)}", 'run `pip install --force-reinstall "av<19"`')
+    return Check("codecs", True, f"reads {', '.join(DECODERS)}; writes H.264 and AAC")
+
+
+def has_codec(codec: Any, name: str, mode: str) -> bool:
+    """Whether PyAV's Codec class knows a codec for reading or for writing."""
+    try:
+        codec(name, mode)
+    except ValueError:
+        return False
+    return True
+
+
+def opencv() -> Check:
+    """OpenCV's windows: a build that has them, and imported before PyAV."""
+    import avstream.sources  # noqa: F401  as everywhere in avstream
+    import av  # noqa: F401  # isort: skip
+    import cv2
+
+    lines = [line.split(":", 1) for line in cv2.getBuildInformation().splitlines() if ":" in line]
+    kind = next((value.strip() for key, value in lines if key.strip() == "GUI"), "NONE")
+    if kind == "NONE":
+        mend = "run `pip uninstall opencv-python-headless`, then `pip install --force-reinstall opencv-python`"
+        return Check("OpenCV", False, "built without windows", mend)
+    names = list(sys.modules)
+    if names.index("cv2") > names.index("av"):
+        return Check("OpenCV", False, "PyAV was imported before OpenCV, whose windows hang then", "import cv2 first")
+    return Check("OpenCV", True, f"{cv2.__version__}, opens windows by {kind}")
+
+
+def display() -> Check:
+    """A screen for --window, by opening one in a process of its own: without a screen, OpenCV ends the program."""
+    from avstream.sinks.window import check_display
+
+    if sys.platform not in ("win32", "darwin") and not os.environ.get("DISPLAY"):
+        found = "Wayland without X" if os.environ.get("WAYLAND_DISPLAY") else "DISPLAY is not set"
+        return Check("display", None, found, "for --window, start it from a desktop with X or XWayland")
+    try:
+        check_display()
+    except AvstreamError as error:
+        found, _, mend = str(error).partition("; ")
+        return Check("display", False, found, mend)
+    return Check("display", True, f"a window opens on {os.environ.get('DISPLAY', 'the desktop')}")
+
+
+def microphones() -> Check:
+    """PortAudio and what it hears."""
+    from avstream.sources import devices
+
+    try:
+        there = devices.microphones()
+    except AvstreamError as error:
+        found, _, mend = str(error).partition(": ")
+        return Check("microphones", False, found, mend)
+    if not there:
+        return Check("microphones", None, "none", devices.no_microphone().partition(": ")[2])
+    default = next((f", by default {one.name}" for one in there if one.default), "")
+    return Check("microphones", True, f"{len(there)}{default}")
+
+
+def cameras() -> Check:
+    """Cameras, and the right to read them."""
+    from avstream.sources import devices
+
+    there = devices.cameras()
+    refused = [one.path for one in there if not one.readable]
+    if refused:
+        return Check("cameras", False, f"{', '.join(refused)} may not be read", GROUP)
+    if not there:
+        return Check("cameras", None, "none", devices.no_camera().partition(": ")[2])
+    return Check("cameras", True, ", ".join(f"{one.index} {one.name}" for one in there))
+
+
+def folder() -> Check:
+    """Where outputs go."""
+    try:
+        with tempfile.TemporaryFile(dir=Path.cwd()):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return Check("this folder", False, f"can't be written to: {reason}", "go to a folder of your own")
+    return Check("this folder", True, "can be written to")

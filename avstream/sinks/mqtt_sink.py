@@ -1,0 +1,173 @@
+"""One stream's narrations, events and states as MQTT publications. It puts them into the outbox and knows no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol
+
+import cv2
+
+from avstream.errors import AvstreamError
+from avstream.overlay import draw, fit_caption
+from avstream.records import Narration, SoundEvent, Status, StreamInfo
+from avstream.sinks import mqtt_topics as wire
+from avstream.sinks.mqtt_outbox import Outbox
+from avstream.sinks.mqtt_topics import MUTE, OFF, OFFLINE, ON, ONLINE, THRESHOLD, Topics, encode
+
+OVERLAY_EVERY_S = 5.0
+OVERLAY_PX = 640
+OVERLAY_QUALITY = 85
+LEVEL_EVERY_S = 0.95  # once a second, where windows come a little unevenly
+DIAGNOSTICS_EVERY_S = 10.0
+
+
+class Rules(Protocol):
+    """What of the user's settings is told, and can be set from afar."""
+
+    @property
+    def muted(self) -> Collection[str]:
+        """Labels that are not to be spoken of."""
+        ...
+
+    def begins_at(self, label: str) -> float:
+        """The confidence at which an event of a label begins."""
+        ...
+
+
+class MqttSink:
+    """One stream's topics. Calls come from a thread that is not the loop's, and never wait for the broker."""
+
+    name = "mqtt"
+
+    def __init__(
+        self,
+        stream: str,
+        topics: Topics,
+        rules: Rules,
+        labels: Sequence[str],
+        outbox: Outbox,
+        *,
+        ours: Callable[[], tuple[str, ...]],
+        images: bool,
+    ) -> None:
+        self.stream, self.topics, self._ours = stream, topics, ours
+        self._rules, self._labels, self._outbox, self._images = rules, tuple(labels), outbox, images
+        self._epoch_s: float | None = None
+        self._sounding: dict[str, str] = {}  # event id -> label as announced
+        self._latest: Narration | None = None
+        self._drawn: Narration | None = None
+        self._level: tuple[float, float] | None = None  # time_s, dBFS
+        self._diagnosed: tuple[float, int, int] | None = None  # time_s, dropped, lost
+        self._state("status", OFFLINE)
+        self._rest()
+        self._tell_settings()
+        if not images:
+            self._state("overlay", "")  # takes back what an earlier run may have left at the broker
+
+    @property
+    def set_topics(self) -> tuple[str, ...]:
+        """What to subscribe to."""
+        return tuple(self.topics.of(setting, "+", "set") for setting in (THRESHOLD, MUTE))
+
+    def open(self, info: StreamInfo) -> None:
+        """The stream is there."""
+        self._epoch_s = info.epoch_s
+        self._state("status", ONLINE)
+
+    def write(self, narration: Narration) -> None:
+        """Tell a narration, and now and then show where it sounds."""
+        payload = wire.narration_payload(narration, self._epoch_s)
+        self._outbox.message(self.topics.of("narration"), encode(payload), retain=True)
+        self._latest = narration
+        waited = self._drawn is None or narration.end_s - self._drawn.end_s >= OVERLAY_EVERY_S
+        if self._sounding and waited:
+            self._show(narration)
+
+    def event(self, event: SoundEvent) -> None:
+        """Tell what began and what ended; while it goes on there is the state."""
+        kind = wire.known(event.label, self._labels)
+        if event.phase == "ended":
+            self._sounding.pop(event.id, None)
+        else:
+            self._sounding[event.id] = kind
+        if event.phase != "continues":
+            payload = wire.event_payload(event, self._epoch_s, self._labels)
+            self._outbox.message(self.topics.of("event"), encode(payload))
+        self._state(f"audio/{kind}", ON if kind in self._sounding.values() else OFF)
+        self._state("audio/all", ON if self._sounding else OFF)
+        self._state("sound", ON if self._sounding else OFF)
+        if event.phase == "began" and self._latest is not None:
+            self._show(self._latest)
+
+    def status(self, status: Status) -> None:
+        """Tell problems when they change, the level and how the narrator keeps up now and then."""
+        ours = self._ours()  # of the broker: over by the time that anybody hears of them
+        problems = [problem for problem in status.problems if problem not in ours]
+        self._state("problems", {"problems": problems})
+        self._state("problem", ON if problems else OFF)
+        self._tell_settings()
+        time_s, level_dbfs, told = status.time_s, status.level_dbfs, self._level
+        if told is None or (time_s - told[0] >= LEVEL_EVERY_S and abs(level_dbfs - told[1]) >= 1):
+            self._level = (time_s, level_dbfs)
+            self._state("audio/dBFS", str(round(level_dbfs)))
+        counts = (status.dropped, self._outbox.lost)
+        last = self._diagnosed
+        if last is None or time_s - last[0] >= DIAGNOSTICS_EVERY_S or counts != last[1:]:
+            self._diagnosed = (time_s, *counts)
+            latency_s = None if status.latency_s is None else round(status.latency_s, 3)
+            self._state("diagnostics", {"latency_s": latency_s, "dropped": counts[0], "lost": counts[1]})
+
+    def close(self) -> None:
+        """The stream has ended. Harmless when repeated."""
+        self._sounding.clear()
+        self._rest()
+        self._state("status", OFFLINE)
+
+    def set(self, setting: str, label: str, payload: bytes, changed: Callable[[str, str, Any], None]) -> None:
+        """Pass on what somebody has set; what is not understood is answered on `error`."""
+        shown = label[: wire.SHOWN_CHARS]
+        try:
+            if label not in self._labels:
+                raise ValueError(f"no sound has this label; there are {', '.join(self._labels)}")
+            value = wire.parse_setting(setting, payload)
+        except ValueError as error:
+            self._answer(f"{setting}/{shown}/set: {error}")
+            return
+        try:
+            changed(self.stream, f"{setting}/{label}", value)
+        except AvstreamError as error:
+            self._answer(f"{setting}/{shown}/set: {error}")
+        self._tell_settings()
+
+    def _answer(self, text: str) -> None:
+        self._outbox.message(self.topics.of("error"), encode(text))
+
+    def _state(self, topic: str, value: Any) -> None:
+        self._outbox.state(self.topics.of(topic), encode(value))
+
+    def _rest(self) -> None:
+        """The states of a stream in which nothing sounds and nothing is wrong."""
+        for topic in ("sound", "audio/all", *(f"audio/{label}" for label in wire.with_other(self._labels)), "problem"):
+            self._state(topic, OFF)
+        self._state("problems", {"problems": []})
+
+    def _tell_settings(self) -> None:
+        for label in self._labels:
+            self._state(f"{THRESHOLD}/{label}", f"{self._rules.begins_at(label):g}")
+            self._state(f"{MUTE}/{label}", ON if label in self._rules.muted else OFF)
+
+    def _show(self, narration: Narration) -> None:
+        """Draw where it sounds, once for each narration."""
+        frame = narration.key_frame
+        if not self._images or frame is None or narration is self._drawn:
+            return
+        self._drawn = narration
+        height, width = frame.rgb.shape[:2]
+        scale = min(1.0, OVERLAY_PX / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = frame.rgb if scale == 1 else cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA)
+        caption = "\n".join(fit_caption(narration.sounds))
+        picture = draw(small, heatmap=narration.heatmap, sounds=narration.sounds, caption=caption)
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, OVERLAY_QUALITY])
+        self._outbox.state(self.topics.of("overlay"), jpeg.tobytes())

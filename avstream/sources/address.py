@@ -1,0 +1,77 @@
+"""Addresses of network streams: shown without their secrets, and what goes wrong with one told in words that help."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import av
+import av.error
+
+from avstream.errors import SourceError
+
+USER = re.compile(r"(?<=://)\S*@|^(?![A-Za-z0-9+.-]+://)\S*@")  # up to the last @: a password may hold one, or a slash
+QUERY = re.compile(r"(?<=[?&;])([^=&;#\s]*)=([^&;#\s]*)")
+IN_PATH = re.compile(r"(?i)(pass\w*?|pwd|token|secret|api_?key)=[^&;#\s/*]+")  # some cameras have it there
+HARMLESS = {"channel", "subtype", "stream", "profile", "width", "height", "resolution", "fps", "codec", "pkt_size",
+            "overrun_nonfatal", "fifo_size", "buffer_size", "localport", "ttl"}  # fmt: skip
+
+
+def hide(text: str) -> str:
+    """A text in which no address shows a user, a password, or a value in its query that may be a secret."""
+    text = USER.sub("***@", text)
+    text = QUERY.sub(lambda part: part[0] if part[1].lower() in HARMLESS else f"{part[1]}=***", text)
+    return IN_PATH.sub(r"\1=***", text)
+
+
+def is_url(text: str) -> bool:
+    """Whether this is an address rather than a path. One letter is a drive."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+
+
+def explain(error: Exception, url: str) -> SourceError:
+    """What opening or reading a stream failed with, for people."""
+    where = hide(url)
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return SourceError(f"{where} refuses the user or the password: give them as {_scheme(url)}://USER:PASSWORD@...")
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return SourceError(f"{where} is not there (404), though its host answers: check the path in the address")
+    if isinstance(error, ConnectionRefusedError):
+        return SourceError(f"{where} can't be reached (connection refused): check the port, and that it is on")
+    if getattr(error, "errno", None) == errno.EADDRINUSE:
+        return SourceError(f"{where} is in use on this machine: stop the other program that listens there")
+    if isinstance(error, av.error.ExitError | TimeoutError):
+        return SourceError(f"{where} does not answer: check the address, and that it is on and sends")
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return SourceError(f"{where} has a kind of address that can't be read here: use rtsp, http, https, udp or tcp")
+    if isinstance(error, av.error.InvalidDataError):
+        return SourceError(f"{where} sends neither picture nor sound that can be read: try it in a player")
+    if not _is_known(url):
+        return SourceError(f"no host is named {_host(url)}: check the address and this machine's network")
+    why = getattr(error, "strerror", None) or type(error).__name__
+    return SourceError(f"{where} can't be read ({hide(str(why))}): check the address, and that it is on")
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0]
+
+
+def _host(url: str) -> str | None:
+    with suppress(ValueError):  # a bracket too many
+        return urlsplit(url).hostname
+    return None
+
+
+def _is_known(url: str) -> bool:
+    """Whether the name of the host can be looked up; libav says only that something is wrong."""
+    host = _host(url)
+    if not host:
+        return True
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True

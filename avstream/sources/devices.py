@@ -1,0 +1,241 @@
+"""Which microphones and cameras this machine has, and what to type for them. It reads none of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from avstream.errors import SourceError
+from avstream.sources import portaudio
+
+T = TypeVar("T")
+ANSWER_S = 4.0  # what takes longer to list has hung
+PROBED = 4  # where the system has no list of cameras, the first few numbers are tried
+QUERYCAP = 0x80685600  # V4L2: VIDIOC_QUERYCAP
+CAPABILITIES = struct.Struct("16s32s32sIII12x")  # driver, card, bus, version, of all nodes, of this node
+CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes
+HAS_OWN = 0x8000_0000  # V4L2_CAP_DEVICE_CAPS: the last number is filled in
+
+
+@dataclass(frozen=True, slots=True)
+class Microphone:
+    """An input of PortAudio's default host: its number, name, most channels and usual rate."""
+
+    index: int
+    name: str
+    channels: int
+    rate_hz: int
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A camera: its number, its device file ("" where there are none), and its name. `readable` is about rights."""
+
+    index: int
+    path: str
+    name: str
+    readable: bool = True
+
+
+def microphones() -> list[Microphone]:
+    """All that can be heard with. Raises SourceError when PortAudio is missing or hangs."""
+
+    def look() -> list[Microphone]:
+        with portaudio.session() as library:
+            return inputs(library)
+
+    return within(ANSWER_S, look)
+
+
+def inputs(library: Any) -> list[Microphone]:
+    """The inputs of the default host, or of every host if that has none, as sounddevice tells them."""
+    default, host = library.default.device[0], library.default.hostapi
+    found = [device for device in library.query_devices() if device["max_input_channels"] > 0]
+    own = [device for device in found if device["hostapi"] == host]  # others list the same devices again
+    return [
+        Microphone(
+            device["index"],
+            " ".join(device["name"].split()),
+            device["max_input_channels"],
+            round(device["default_samplerate"]),
+            device["index"] == default,
+        )
+        for device in own or found
+    ]
+
+
+def cameras() -> list[Camera]:
+    """All that can be seen with, by number; one that may not be read is there too."""
+    if sys.platform == "linux":
+        return video_nodes(Path("/sys/class/video4linux"), Path("/dev"))
+    return within(5 * ANSWER_S, lambda: [Camera(i, "", f"camera {i}") for i in range(PROBED) if opens(i)])
+
+
+def video_nodes(nodes: Path, files: Path) -> list[Camera]:
+    """Linux's cameras: a webcam has several nodes, of which one gives pictures."""
+    found = []
+    for node in nodes.glob("video*"):
+        path, number = files / node.name, node.name.removeprefix("video")
+        if not number.isdigit() or not path.exists():
+            continue
+        try:
+            name = (node / "name").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            name = node.name
+        try:
+            if captures(path):
+                found.append(Camera(int(number), str(path), name))
+        except PermissionError:
+            found.append(Camera(int(number), str(path), name, readable=False))
+        except OSError:  # no camera, or one that was unplugged just now
+            continue
+    return sorted(found, key=lambda camera: camera.index)
+
+
+def captures(path: Path) -> bool:
+    """Whether a V4L2 node gives pictures. Raises OSError, PermissionError among them."""
+    import fcntl
+
+    answer = bytearray(CAPABILITIES.size)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(handle, QUERYCAP, answer)
+    finally:
+        os.close(handle)
+    *_, device, node = CAPABILITIES.unpack(answer)
+    return bool((node if device & HAS_OWN else device) & CAPTURES)
+
+
+def opens(index: int) -> bool:
+    """Whether a camera of this number can be opened, without a word from OpenCV when not."""
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    capture = cv2.VideoCapture(index)
+    try:
+        return bool(capture.isOpened())
+    finally:
+        capture.release()
+        cv2.utils.logging.setLogLevel(before)
+
+
+def within(seconds: float, function: Callable[[], T]) -> T:
+    """The result of a call that may hang. Raises what it raises, and SourceError when it takes longer."""
+    outcome: list[tuple[T | None, BaseException | None]] = []
+
+    def call() -> None:
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=call, name="devices", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        portaudio.abandon()
+        raise SourceError(f"the devices gave no answer for {seconds:g} s: restart the sound server, or unplug cameras")
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def pick(wanted: str, there: list[Microphone]) -> Microphone:
+    """The microphone of a number, of a name or of a part of one; "" is the default. Raises SourceError."""
+    if not there:
+        raise SourceError(no_microphone())
+    if not wanted:
+        return next((one for one in there if one.default), there[0])
+    low = wanted.strip().lower()
+    if low.isdigit():
+        found = [one for one in there if str(one.index) == low]
+    else:
+        whole = [one for one in there if one.name.lower() == low]
+        found = whole or [one for one in there if low in one.name.lower()]
+    if len(found) == 1:
+        return found[0]
+    names = "; ".join(f"{one.index} {one.name}" for one in found or there)
+    if found:
+        raise SourceError(f"several microphones are called {wanted!r}: {names}; give the number of one")
+    raise SourceError(f"no microphone is called {wanted!r}; there are: {names}; see `avstream devices`")
+
+
+def typed(microphone: Microphone, there: list[Microphone]) -> str:
+    """The shortest that names one microphone on a command line, and still does when devices are renumbered."""
+    for name in (microphone.name.partition(":")[0], microphone.name.partition(" (")[0], microphone.name):
+        with suppress(SourceError):
+            if name and pick(name, there) is microphone:
+                return f'"{name}"' if " " in name and not set(name) & set('"$`\\!') else shlex.quote(name)
+    return str(microphone.index)
+
+
+def print_devices(console: Console) -> None:
+    """`avstream devices`: each kind with what to type, and a command that is ready to run."""
+    seen = cameras()
+    try:
+        heard, trouble = microphones(), no_microphone()
+    except SourceError as error:
+        heard, trouble = [], str(error)
+    show(console, "camera", [(f"--camera {one.index}", describe_camera(one)) for one in seen], no_camera())
+    console.print()
+    microphone_rows = [(f"--mic {typed(one, heard)}", describe_microphone(one)) for one in heard]
+    show(console, "microphone", microphone_rows, trouble)
+    console.print()
+    cameras_to_try = [f"--camera {one.index}" for one in seen if one.readable]
+    default = [f"--mic {typed(one, heard)}" for one in heard if one.default]
+    words = [*cameras_to_try[:1], *(default or [typed for typed, _ in microphone_rows[:1]])]
+    command = " ".join(["avstream live", *(words or ["--camera rtsp://HOST/PATH"]), "--window"])
+    console.print(Text.assemble("try: ", (command, "bold")), soft_wrap=True)  # one line, to be copied
+
+
+def show(console: Console, kind: str, rows: list[tuple[str, str]], otherwise: str) -> None:
+    """A table of what to type and what it is, or what to do when there is nothing."""
+    if not rows:
+        console.print(Text.assemble((f"no {kind}: ", "bold"), otherwise.removeprefix(f"no {kind}: ")))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(kind, overflow="fold")
+    table.add_column("type this", no_wrap=True)
+    for what, described in rows:
+        table.add_row(Text(described), Text(what, "cyan"))
+    console.print(table)
+
+
+def describe_camera(camera: Camera) -> str:
+    """What a camera is, in a row of the table."""
+    rights = "" if camera.readable else "; not yours to read: run `sudo usermod -aG video $USER`, then log in again"
+    return f"{camera.name} ({camera.path}{rights})" if camera.path else camera.name
+
+
+def describe_microphone(microphone: Microphone) -> str:
+    """What a microphone is, in a row of the table."""
+    channels = {1: "mono", 2: "stereo"}.get(microphone.channels, f"{microphone.channels} channels")
+    default = ", default" if microphone.default else ""
+    return f"{microphone.index} {microphone.name} ({channels}, {microphone.rate_hz / 1000:g} kHz{default})"
+
+
+def no_camera() -> str:
+    """What to do when there is none."""
+    return "no camera: plug one in, or give the address of a network camera (--camera rtsp://HOST/PATH)"
+
+
+def no_microphone() -> str:
+    """What to do when there is none."""
+    server = os.environ.get("PULSE_SERVER")
+    if server:
+        return "no microphone: nothing is heard of the sound server in PULSE_SERVER: start it, or unset PULSE_SERVER"
+    return "no microphone: plug one in, start the sound server, or use the sound of a network camera"

@@ -1,0 +1,180 @@
+"""A network stream, or a file at its own speed, as a Feed: PyAV in, pictures and sound on our clock out.
+
+Delay is bounded: packets are read as they come, on a thread of their own, whatever decoding takes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from avstream.errors import SourceError
+from avstream.sources.address import explain, hide, is_url
+from avstream.sources.capture import CapturedPicture, CapturedSound
+from avstream.sources.container import DAMAGE, check_file, choose_stream, open_file
+from avstream.sources.decoding import FAILURES, Arrived, Decoder, Track, track
+from avstream.sources.pump import Pump
+
+OPEN_S = 8.0  # a camera may take a while to answer, and to send what is looked at first
+SILENCE_S = 3.0  # libav gives up after up to twice as long
+MOST_PACKETS = 2000
+PACKETS_AHEAD = 64  # of a file whose picture and sound lie apart
+OPTIONS = {
+    "rtsp_transport": "tcp",
+    "fflags": "nobuffer",  # else what was looked at first stays as a backlog
+    "analyzeduration": "500000",
+    "protocol_whitelist": "rtsp,rtsps,rtp,udp,tcp,tls,http,https,httpproxy,crypto,hls,rtmp,rtmps,rtmpt",  # no files
+}
+PIECEMEAL = {"hls", "dash"}  # seconds of stream come at once, and are played from then on
+WORDS = {"video": "picture", "audio": "sound"}
+
+
+class NetworkFeed:
+    """What PyAV can open: rtsp, http(s), udp or tcp addresses, and, with `realtime`, a file at its own speed.
+
+    `has_pictures` and `has_sound` are None until it is connected. No side of a picture is over 1280.
+    """
+
+    def __init__(
+        self, url: str, *, pictures: bool = True, sound: bool = True, realtime: bool = False, loop: bool = False
+    ) -> None:
+        """A file plays once, or with `loop` again and again without a gap."""
+        self._url, self._is_file, self._loop = url, realtime and not is_url(url), loop
+        self.name = url if self._is_file else hide(url)
+        self.has_pictures: bool | None = None
+        self.has_sound: bool | None = None
+        self._wanted = [kind for kind, wanted in (("video", pictures), ("audio", sound)) if wanted]
+        self._stop = threading.Event()
+        self._decoder = Decoder(lambda seconds: self._stop.wait(max(0.0, seconds)))
+        self._pump: Pump[Arrived] = Pump(
+            self._packets(), name=f"read {self.name}", most=MOST_PACKETS, first_s=OPEN_S + 2.0, silence_s=SILENCE_S
+        )
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """What was lost so far -> how often; empty when all is well."""
+        counts = {
+            "damaged packets": self._decoder.damaged,
+            "pictures left out to keep up": self._decoder.skipped,
+            "packets dropped to keep up": self._pump.dropped,
+        }
+        return {what: count for what, count in counts.items() if count}
+
+    def __iter__(self) -> Iterator[CapturedPicture | CapturedSound]:
+        """Items as they come. Raises SourceError when it can't be read or is lost; only a file ends."""
+        dropped = 0
+        try:
+            for arrived in self._pump:
+                if self._pump.dropped > dropped:
+                    dropped = self._pump.dropped
+                    self._decoder.expect_key()
+                yield from self._decoder.paced(arrived) if self._pump.waits else self._decoder.live(arrived)
+                if self._decoder.failed_in_a_row > FAILURES:
+                    raise SourceError(f"{self.name} can't be decoded any more: check how it is coded")
+        except TimeoutError:
+            raise SourceError(f"{self.name} sends nothing: check that it is on, and the network") from None
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the iteration at once; what still waits for the network ends when that times out."""
+        self._stop.set()
+        self._pump.close()
+
+    # On the pump's thread
+
+    def _packets(self) -> Generator[Arrived, None, None]:
+        shift_s = 0.0
+        while not self._stop.is_set():
+            container = self._open()
+            try:
+                tracks = self._choose(container)
+                if self._is_file:
+                    shift_s = yield from self._played(container, tracks, shift_s)
+                else:
+                    yield from _received(container, tracks)
+            except av.error.ExitError:
+                raise TimeoutError from None
+            except DAMAGE as error:
+                raise explain(error, self._url) from None
+            finally:
+                container.close()
+            if not self._is_file:
+                raise SourceError(f"{self.name} has ended: check that it is on")
+            if not self._loop:
+                return
+
+    def _open(self) -> Any:
+        if self._is_file:
+            check_file(Path(self._url))
+            return open_file(Path(self._url))
+        try:
+            return av.open(self._url, options=OPTIONS, timeout=(OPEN_S, SILENCE_S), metadata_errors="replace")
+        except (*DAMAGE, OSError) as error:
+            raise explain(error, self._url) from None
+
+    def _choose(self, container: Any) -> dict[int, Track]:
+        """The streams that are wanted and there, by their numbers."""
+        streams = [choose_stream(container, kind) for kind in self._wanted]
+        streams = [stream for stream in streams if stream is not None]
+        kinds = {stream.type for stream in streams}
+        self.has_pictures, self.has_sound = "video" in kinds, "audio" in kinds
+        if not streams:
+            what = " or ".join(WORDS[kind] for kind in self._wanted)
+            raise SourceError(f"{self.name} has no {what} that can be read here: try it in a player")
+        self._pump.waits = self._is_file or not PIECEMEAL.isdisjoint(container.format.name.split(","))
+        return {stream.index: track(stream) for stream in streams}
+
+    def _played(self, container: Any, tracks: dict[int, Track], shift_s: float) -> Generator[Arrived, None, float]:
+        """The packets of a file in order of time, beginning at `shift_s`; returns where the next round begins."""
+        first_s, end_s = None, 0.0
+        for packet in _in_order(_demuxed(container, tracks)):
+            if packet.pts is not None:
+                stamp_s = float(packet.pts * packet.time_base)
+                first_s = stamp_s if first_s is None else first_s
+                end_s = max(end_s, stamp_s - first_s + float((packet.duration or 0) * packet.time_base))
+            yield Arrived(tracks[packet.stream.index], packet, time.monotonic(), shift_s - (first_s or 0.0))
+        if not end_s:
+            raise SourceError(f"nothing in {self._url} could be decoded: it is damaged, fetch it again")
+        return shift_s + end_s
+
+
+def _received(container: Any, tracks: dict[int, Track]) -> Iterator[Arrived]:
+    """The packets of a live stream. An RTSP sender that reports its wall clock says when each was taken."""
+    for packet in _demuxed(container, tracks):
+        arrival_s, taken_s = time.monotonic(), None
+        if not packet.size:
+            continue
+        if container.start_time_realtime is not None and packet.pts is not None:
+            wall_s = container.start_time_realtime / 1e6 + float(packet.pts * packet.time_base)
+            taken_s = arrival_s - (time.time() - wall_s)
+        yield Arrived(tracks[packet.stream.index], packet, arrival_s, taken_s=taken_s)
+
+
+def _demuxed(container: Any, tracks: dict[int, Track]) -> Iterator[Any]:
+    """The packets of some streams, to the end."""
+    try:
+        yield from container.demux([container.streams[number] for number in tracks])
+    except IndexError:
+        pass  # the end: PyAV can't flush streams that showed up late
+
+
+def _in_order(packets: Iterable[Any]) -> Iterator[Any]:
+    """Packets sorted by time as far as PACKETS_AHEAD allow, empty ones last."""
+    ahead: list[tuple[float, int, Any]] = []
+    latest_s = 0.0
+    for number, packet in enumerate(packets):
+        latest_s = float(packet.dts * packet.time_base) if packet.dts is not None else latest_s
+        heapq.heappush(ahead, (latest_s if packet.size else math.inf, number, packet))
+        if len(ahead) > PACKETS_AHEAD:
+            yield heapq.heappop(ahead)[2]
+    while ahead:
+        yield heapq.heappop(ahead)[2]

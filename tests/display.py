@@ -1,0 +1,33 @@
+"""A real X server without a screen."""
+
+import os
+import subprocess
+from contextlib import contextmanager
+
+from tests.system import need
+
+
+@contextmanager
+def x_server():
+    """A display of our own with a window manager (without one, Qt leaves one window in ten black), and its process."""
+    need("Xvfb", "openbox", "xprop", "xdotool", "ffmpeg")
+    reader, writer = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"]
+    server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
+    os.close(writer)
+    with open(reader) as number:
+        name = f":{number.readline().strip()}"
+    environment = {**os.environ, "DISPLAY": name}
+    manager = subprocess.Popen(["openbox"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def is_managed():
+        ask = ["xprop", "-root", "_NET_SUPPORTING_WM_CHECK"]
+        return "window id" in subprocess.run(ask, env=environment, capture_output=True, text=True).stdout
+
+    try:
+        wait_for(is_managed)
+        yield name, server
+    finally:
+        for process in (manager, server):
+            process.kill()
+            process.wait()

@@ -1,0 +1,134 @@
+"""Senders of real streams on loopback, by ffmpeg and plain sockets: they can die, stall, and come back."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.system import need
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port that nobody uses now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Sender:
+    """ffmpeg that sends a movie again and again at its own speed, as MPEG-TS over "udp" or "http", to `url`.
+
+    `coding` are output options, by default to copy. `more` are further outputs, after the one to `url`.
+    """
+
+    def __init__(self, movie: Path, *, over: str = "udp", coding: str = "-c copy", more: str = "") -> None:
+        need("ffmpeg")
+        self._port = free_port(socket.SOCK_DGRAM if over == "udp" else socket.SOCK_STREAM)
+        self.url = f"{over}://127.0.0.1:{self._port}" + ("/live.ts" if over == "http" else "")
+        listen = ["-listen", "1"] if over == "http" else []
+        target = f"{self.url}?pkt_size=1316" if over == "udp" else self.url
+        self._command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(movie)]
+        self._command += [*coding.split(), "-flush_packets", "1", "-f", "mpegts", *listen, target, *more.split()]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, env: dict[str, str] | None = None) -> None:
+        """Begin to send, or to listen, from the start of the movie."""
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(self._command, stdin=quiet, stdout=quiet, stderr=quiet, env=env)
+        if self.url.startswith("http"):
+            wait_for_listener(self._port)
+
+    def kill(self) -> None:
+        """Die at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stall(self) -> None:
+        """Go on living, but send nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Send again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+def wait_for_listener(port: int) -> None:
+    """Until somebody listens, without taking the one connection that there may be."""
+    deadline = time.monotonic() + 10
+    while f":{port:04X} 00000000:0000 0A" not in Path("/proc/net/tcp").read_text():
+        assert time.monotonic() < deadline, f"nobody listens on port {port}"
+        time.sleep(0.02)
+
+
+@contextmanager
+def sending(movie: Path, **options: str) -> Iterator[Sender]:
+    """A sender that sends, and is gone afterwards."""
+    sender = Sender(movie, **options)
+    sender.start()
+    try:
+        yield sender
+    finally:
+        sender.kill()
+
+
+@contextmanager
+def web(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """A web server that answers every GET by a function; yields "127.0.0.1:PORT"."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):
+                answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="web")
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def tcp(data: bytes, *, bytes_a_second: float) -> Iterator[str]:
+    """Sends bytes to whoever connects first, at a rate, then hangs up; yields the address."""
+    stop = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                step = max(1, round(bytes_a_second / 50))
+                for begin in range(0, len(data), step):
+                    if stop.wait(step / bytes_a_second):
+                        return
+                    connection.sendall(data[begin : begin + step])
+
+    thread = threading.Thread(target=serve, name="tcp")
+    thread.start()
+    try:
+        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        stop.set()
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()

@@ -1,0 +1,142 @@
+"""`avstream live` as people start it: a process of its own, real streams, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.broker import Mosquitto
+from tests.synth import make_movie
+
+READY_S = 90.0  # for torch, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory):
+    return make_movie(tmp_path_factory.mktemp("live") / "tone.mp4", duration_s=8.0)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "avstream", "live", *map(str, arguments)]
+
+
+def run(*arguments, **environment):
+    env = {**os.environ, **environment}
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=env, timeout=150, check=False)
+
+
+@contextmanager
+def running(*arguments):
+    process = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition):
+    until = time.monotonic() + READY_S
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+def read(path):
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    return [item for item in told if "event" not in item], [item["event"] for item in told if "event" in item]
+
+
+def test_a_movie_at_its_own_speed(movie, tmp_path):
+    done = run(
+        "--camera", movie, "--realtime", "--jsonl", tmp_path / "a.jsonl", "--srt", tmp_path / "a.srt",
+        "--threshold", "other=0.1", "--name", "rehearsal",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "listening to rehearsal" in done.stdout and "rehearsal: " in done.stderr
+    narrations, events = read(tmp_path / "a.jsonl")
+    assert {item["source"] for item in narrations} == {"rehearsal"}
+    assert [item["index"] for item in narrations] == sorted(item["index"] for item in narrations)
+    assert [event["phase"] for event in events][-1] == "ended" and len(events) % 2 == 0
+    assert all(abs(event["end_s"] - 4.0) <= 1.5 for event in events if event["end_s"]), "the tone is from 2 to 4 s"
+    assert "-->" in (tmp_path / "a.srt").read_text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_told_to_stop_it_ends_in_time_with_all_written(movie, tmp_path, number, code):
+    part = tmp_path / "a.part.jsonl"
+    options = ["--realtime", "--loop", "--jsonl", tmp_path / "a.jsonl", "--threshold", "other=0.1"]
+    with running("--camera", movie, *options) as process:
+        wait_for(lambda: part.exists() and '"began"' in part.read_text())
+        process.send_signal(number)
+        told = time.monotonic()
+        assert process.wait(20) == code
+        assert time.monotonic() - told < 3.0, "2 s, and what a busy machine adds"
+        assert "Traceback" not in process.stderr.read()
+    narrations, events = read(tmp_path / "a.jsonl")
+    assert narrations and events[-1]["phase"] == "ended"
+    assert {event["id"] for event in events if event["phase"] == "began"} == {
+        event["id"] for event in events if event["phase"] == "ended"
+    }
+
+
+def test_nothing_there_at_the_start():
+    devices = ["--camera", "/dev/video99", "--mic", "no such microphone"]
+    done = run(*devices, "--duration", "4", PULSE_SERVER="unix:/nowhere")
+    assert done.returncode == 0, done.stderr
+    assert "camera /dev/video99 is not there" in done.stdout and "microphone" in done.stdout
+    assert "silence" not in done.stdout, "nobody knows"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ([], 2, "avstream devices"),
+        (["--camera", "MOVIE"], 2, "--realtime"),
+        (["--camera", "0", "--mute", "dog_bork"], 2, "did you mean 'dog_bark'"),
+        (["--camera", "0", "--threshold", "bell"], 2, "LABEL=CONFIDENCE"),
+        (["--camera", "0", "--config", "home.yaml"], 2, "put --camera into"),
+        (["--config", "nowhere.yaml"], 2, "can't be read"),
+        (["--camera", "0", "--mqtt", "mqtt://user:hunter2@hub"], 2, "AVSTREAM_MQTT_PASSWORD"),
+        (["--camera", "0", "--hop", "4"], 2, "hop must be"),
+        (["--camera", "nowhere.mp4", "--realtime"], 3, "nowhere.mp4"),
+        (["--camera", "MOVIE", "--realtime", "--window"], 5, "DISPLAY"),
+        (["--camera", "MOVIE", "--realtime", "--jsonl", "/nowhere/a.jsonl"], 5, "/nowhere"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(movie, options, code, message):
+    done = run(*[movie if option == "MOVIE" else option for option in options], DISPLAY="")
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr and "hunter2" not in done.stderr
+
+
+def test_a_wrong_password_is_final(movie, tmp_path):
+    with Mosquitto(tmp_path, login=("eve", "right")) as broker:
+        url = f"mqtt://eve@127.0.0.1:{broker.port}"
+        done = run("--camera", movie, "--realtime", "--loop", "--mqtt", url, AVSTREAM_MQTT_PASSWORD="hunter2")
+    assert done.returncode == 5, done.stderr
+    assert "password" in done.stderr and "hunter2" not in done.stderr + done.stdout
+
+
+def test_several_streams_share_a_model(movie, tmp_path):
+    config = tmp_path / "home.yaml"
+    config.write_text(
+        "streams:\n"
+        f"  one: {{camera: {movie}, realtime: true, jsonl: {tmp_path / 'one.jsonl'}}}\n"
+        f"  two: {{camera: {movie}, realtime: true, mute: [other, alarm], jsonl: {tmp_path / 'two.jsonl'}}}\n"
+    )
+    done = run("--config", config)
+    assert done.returncode == 0, done.stderr
+    one, two = read(tmp_path / "one.jsonl")[0], read(tmp_path / "two.jsonl")[0]
+    assert len(one) >= 4 and len(two) >= 4
+    assert any(item["sounds"] for item in one)
+    assert not {sound["label"] for item in two for sound in item["sounds"]} & {"other", "alarm"}
+    assert "one: " in done.stdout and "two: " in done.stdout

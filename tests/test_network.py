@@ -1,0 +1,327 @@
+"""Network streams: real senders on loopback, and what becomes of their stamps, their faults and their secrets."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from avstream.errors import SourceError
+from avstream.sources.address import hide
+from avstream.sources.capture import CapturedPicture, CapturedSound
+from avstream.sources.clocks import ArrivalClock, PlaybackClock
+from avstream.sources.network import NetworkFeed
+from tests.rtsp_server import rtsp_camera
+from tests.stream_servers import sending, tcp, web
+from tests.synth import damage, make_movie
+
+SYNC_S = 0.045  # people notice sound that is earlier
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory):
+    """A flash and a tone of 0.4 s, every 1.2 s when it is repeated."""
+    path = tmp_path_factory.mktemp("movies") / "flash.mp4"
+    return make_movie(path, duration_s=1.2, tone=(0.6, 1.0), square=(0.6, 1.0))
+
+
+def read(feed, *, until=lambda items: False, seconds=20.0, slow_s=0.0):
+    """Items with the time they came at, until there is enough or it took too long; then the feed is closed."""
+    items, deadline = [], time.monotonic() + seconds
+    for item in feed:
+        items.append((time.monotonic(), item))
+        if until(items) or time.monotonic() > deadline:
+            feed.close()
+        if slow_s and isinstance(item, CapturedPicture):
+            time.sleep(slow_s)
+    return items
+
+
+def pictures_of(items):
+    return [item for _, item in items if isinstance(item, CapturedPicture)]
+
+
+def pieces_of(items):
+    return [item for _, item in items if isinstance(item, CapturedSound)]
+
+
+def flashes(items):
+    """When the white square came, seconds of time.monotonic()."""
+    pictures = pictures_of(items)
+    lit = [p.rgb[: p.rgb.shape[0] // 3, : p.rgb.shape[1] // 3].mean() > 128 for p in pictures]
+    return [p.monotonic_s for p, before, now in zip(pictures[1:], lit, lit[1:], strict=False) if now and not before]
+
+
+def tones(items):
+    """When the tone came, seconds of time.monotonic()."""
+    begun, loud_s = [], -1.0
+    for piece in pieces_of(items):
+        loud = np.flatnonzero(np.abs(piece.samples[0]) > 0.2)
+        for place in (loud[0], loud[-1]) if loud.size else ():
+            at_s = piece.monotonic_s + place / piece.rate_hz
+            if at_s - loud_s > 0.3:
+                begun.append(at_s)
+            loud_s = at_s
+    return begun
+
+
+def offsets(items):
+    """Sound minus picture of each flash that has a tone near it, in seconds."""
+    sounds = tones(items)
+    near = [min(sounds, key=lambda s: abs(s - flash)) - flash for flash in flashes(items)] if sounds else []
+    return [offset for offset in near if abs(offset) < 0.5]
+
+
+def enough(items):
+    return len(items) % 10 == 0 and len(offsets(items)) >= 2
+
+
+@pytest.mark.parametrize(
+    ("over", "coding"),
+    [
+        ("udp", "-c copy"),
+        ("http", "-c copy"),
+        ("udp", "-c:v libx264 -preset veryfast -bf 3 -g 25 -c:a mp2 -ar 48000"),
+    ],
+    ids=["udp", "http", "b-frames"],
+)
+def test_picture_and_sound_stay_together(movie, over, coding):
+    with sending(movie, over=over, coding=coding) as sender:
+        items = read(NetworkFeed(sender.url), until=enough)
+    found = offsets(items)
+    assert len(found) >= 2
+    assert max(abs(offset) for offset in found) <= SYNC_S
+
+
+def test_rtsp_asks_for_its_password_and_stays_together():
+    with rtsp_camera("olga", "s3cret") as url:
+        feed = NetworkFeed(url)
+        items = read(feed, until=enough)
+        assert max(abs(offset) for offset in offsets(items)) <= SYNC_S
+        assert (feed.has_pictures, feed.has_sound) == (True, True)
+        with pytest.raises(SourceError, match="refuses the user or the password") as refused:
+            read(NetworkFeed(url.replace("s3cret", "wr0ng")))
+        with pytest.raises(SourceError, match="not there") as lost:
+            read(NetworkFeed(url.replace("/cam", "/nothing?token=t0p")))
+    for error in (refused.value, lost.value):
+        assert not any(secret in str(error) for secret in ("wr0ng", "s3cret", "t0p", "olga"))
+        assert error.__cause__ is None  # libav's own words have the address in full
+
+
+def test_who_joins_late_sees_no_garbage(tmp_path):
+    movie = make_movie(tmp_path / "long.ts", duration_s=4.0, square=None, tone=None, options={})
+    with sending(movie, coding="-c:v libx264 -preset ultrafast -g 75 -c:a copy") as sender:
+        time.sleep(0.7)  # into the first group of pictures
+        items = read(NetworkFeed(sender.url), until=lambda items: len(pictures_of(items)) > 10)
+    shown = [picture.rgb.astype(int) for picture in pictures_of(items)]
+    assert shown and all(np.abs(rgb - 32).max() < 10 for rgb in shown)  # the plain dark gray of the movie
+
+
+def test_what_changes_in_the_middle(tmp_path):
+    """Size, channels, sample rate and stamps, which begin anew."""
+    first = make_movie(tmp_path / "a.ts", duration_s=2.5, size=(320, 240), audio_rate=44100)
+    second = make_movie(tmp_path / "b.ts", duration_s=2.5, size=(640, 360), audio_rate=48000, channels=2)
+    data = first.read_bytes() + second.read_bytes()
+    came = []
+    with tcp(data, bytes_a_second=len(data) / 5) as url, suppress(SourceError):
+        for item in NetworkFeed(url):
+            came.append((time.monotonic(), item))
+    assert {picture.rgb.shape[:2] for picture in pictures_of(came)} == {(240, 320), (360, 640)}
+    assert all(-0.1 <= at_s - item.monotonic_s <= 3.0 for at_s, item in came)
+    sound_s = sum(piece.samples.shape[1] / piece.rate_hz for piece in pieces_of(came))
+    assert sound_s > 3.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damage_ends_in_words_or_pictures(tmp_path, seed):
+    good = make_movie(tmp_path / "good.ts", duration_s=2.0)
+    data = damage(good, tmp_path / "bad.ts", np.random.default_rng(seed)).read_bytes()
+    with tcp(data, bytes_a_second=len(data)) as url, pytest.raises(SourceError, match="tcp://127"):
+        read(NetworkFeed(url))
+
+
+@pytest.mark.parametrize(("pictures", "sound"), [(True, False), (False, True)])
+def test_one_kind_is_enough(tmp_path, pictures, sound):
+    movie = make_movie(tmp_path / "one.ts", duration_s=2.0, video=pictures, audio=sound)
+    with sending(movie) as sender:
+        feed = NetworkFeed(sender.url)
+        items = read(feed, until=lambda items: len(items) > 20)
+    assert (feed.has_pictures, feed.has_sound) == (pictures, sound)
+    assert {type(item) for _, item in items} == {CapturedPicture if pictures else CapturedSound}
+
+
+def test_a_slow_reader_is_never_late(movie):
+    """It gets fewer pictures, with all the sound, and not older ones."""
+    with sending(movie, coding="-c:v libx264 -preset ultrafast -g 10 -c:a copy") as sender:
+        feed = NetworkFeed(sender.url)
+        items = read(feed, seconds=5.0, slow_s=0.1)
+    ages = [at_s - item.monotonic_s for at_s, item in items]
+    assert max(ages[len(ages) // 2 :]) < 2.0
+    assert feed.lost["pictures left out to keep up"] > 10
+    pieces = pieces_of(items[len(items) // 4 :])  # ffmpeg begins with a burst
+    sound_s = sum(piece.samples.shape[1] / piece.rate_hz for piece in pieces)
+    assert sound_s == pytest.approx(pieces[-1].monotonic_s - pieces[0].monotonic_s, abs=0.3)
+
+
+def test_a_stall_and_an_end_are_told(movie):
+    with sending(movie) as sender:
+        began = []
+
+        def stall(items):
+            if len(items) == 20:
+                sender.stall()
+                began.append(time.monotonic())
+            return False
+
+        with pytest.raises(SourceError, match="sends nothing"):
+            read(NetworkFeed(sender.url), until=stall)
+        assert time.monotonic() - began[0] < 5.0
+    data = movie.with_suffix(".ts")
+    make_movie(data, duration_s=1.0)
+    with tcp(data.read_bytes(), bytes_a_second=1e6) as url, pytest.raises(SourceError, match="has ended"):
+        read(NetworkFeed(url))
+
+
+def test_close_ends_a_stalled_read_within_a_second(movie):
+    with sending(movie) as sender:
+        feed = NetworkFeed(sender.url)
+        came, ended = threading.Event(), threading.Event()
+
+        def consume():
+            for _ in feed:
+                came.set()
+            ended.set()
+
+        threading.Thread(target=consume, daemon=True).start()
+        assert came.wait(15)
+        sender.stall()
+        time.sleep(0.3)
+        feed.close()
+        assert ended.wait(1.0)
+        feed.close()
+    deadline = time.monotonic() + 8
+    while any(thread.name.startswith("read udp") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_errors_are_words_without_secrets():
+    def refuse(request):
+        request.send_error(401 if "private" in request.path else 404)
+
+    with web(refuse) as host:
+        for url, words in {
+            f"http://olga:s3cret@{host}/private?token=t0p": "refuses the user or the password",
+            f"http://olga:s3cret@{host}/x.ts?token=t0p": "is not there (404)",
+            "rtsp://olga:s3cret@127.0.0.1:1/cam?password=t0p": "connection refused",
+            "http://olga:s3cret@no-such-host.invalid/x?key=t0p": "no host is named no-such-host.invalid",
+            "gopher9://olga:s3cret@127.0.0.1/t": "a kind of address that can't be read",
+        }.items():
+            feed = NetworkFeed(url)
+            with pytest.raises(SourceError) as caught:
+                read(feed)
+            assert words in str(caught.value)
+            for shown in (str(caught.value), feed.name, *(thread.name for thread in threading.enumerate())):
+                assert not any(secret in shown for secret in ("olga", "s3cret", "t0p"))
+
+
+def test_a_port_in_use_is_told():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        with pytest.raises(SourceError, match="is in use on this machine"):
+            read(NetworkFeed(f"udp://127.0.0.1:{other.getsockname()[1]}"))
+
+
+def test_a_page_is_no_stream_and_a_playlist_opens_no_files(tmp_path):
+    local = make_movie(tmp_path / "private.ts", duration_s=2.0)
+
+    def answer(request):
+        page = b"<html>hello</html>" * 50
+        playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{local}\n#EXT-X-ENDLIST\n".encode()
+        body = playlist if request.path.endswith("m3u8") else page
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    with web(answer) as host:
+        for path in ("index.html", "list.m3u8"):
+            with pytest.raises(SourceError, match=path):
+                read(NetworkFeed(f"http://{host}/{path}"))
+
+
+def test_a_file_plays_at_its_own_speed(movie):
+    began = time.monotonic()
+    items = read(NetworkFeed(str(movie), realtime=True))
+    assert 1.1 < time.monotonic() - began < 5.0
+    for at_s, item in items:
+        length_s = item.samples.shape[1] / item.rate_hz if isinstance(item, CapturedSound) else 0.0
+        assert at_s >= item.monotonic_s + length_s - 0.005  # nobody hears the future
+    assert max(abs(offset) for offset in offsets(items)) <= 0.021
+    assert len(pictures_of(items)) == 30
+
+
+def test_a_loop_has_no_seam(movie):
+    items = read(NetworkFeed(str(movie), realtime=True, loop=True), until=lambda items: len(flashes(items)) >= 2)
+    pieces = pieces_of(items)
+    steps = [
+        after.monotonic_s - before.monotonic_s - before.samples.shape[1] / before.rate_hz
+        for before, after in pairwise(pieces)
+    ]
+    assert max(np.abs(steps)) < 0.05
+    assert np.diff(flashes(items)) == pytest.approx(1.2, abs=0.06)
+
+
+def test_hide_hides():
+    rng = np.random.default_rng(0)
+    letters = list("abcXYZ019!$&'()*+,;=:@/.-_~%?")
+    for _ in range(300):
+        secret = "S" + "".join(rng.choice(letters, rng.integers(3, 12))) + "T"
+        shown = hide(f"can't open rtsp://olga:{secret}@10.0.0.7:554/cam?channel=1&subtype=0: refused")
+        assert secret not in shown and "olga" not in shown and "10.0.0.7:554/cam?channel=1&subtype=0" in shown
+    assert hide("http://h/x?token=abc&width=3") == "http://h/x?token=***&width=3"
+    assert hide("rtsp://h:554/user=admin_password=tlJw_channel=1.sdp") == "rtsp://h:554/user=admin_password=***"
+    assert hide("olga:pw@10.0.0.7/cam") == "***@10.0.0.7/cam"
+    assert hide("udp://127.0.0.1:99?pkt_size=1316") == "udp://127.0.0.1:99?pkt_size=1316"
+
+
+def test_arrivals_are_placed_by_the_least_delay():
+    """Whatever held them up, stamps keep their distance, and lie as far back as the quickest came."""
+    rng = np.random.default_rng(1)
+    clock, wrong = ArrivalClock(), []
+    for k in range(5000):
+        stamp_s = k / 50
+        arrival_s = 1000.0 + stamp_s * (1 + 100e-6) + 0.03 + rng.exponential(0.02)
+        clock.note(stamp_s, arrival_s)
+        if k > 200:
+            wrong.append(clock.place(stamp_s, arrival_s) - (1000.0 + stamp_s * (1 + 100e-6) + 0.03))
+    assert np.max(np.abs(wrong)) < 0.006
+
+
+def test_stamps_that_begin_anew_are_believed_again():
+    clock = ArrivalClock()
+    for k in range(100):
+        stamp_s = (k if k < 50 else k + 90_000) / 25
+        clock.note(stamp_s, 500 + k / 25)
+        assert clock.place(stamp_s, 500 + k / 25) == pytest.approx(500 + k / 25, abs=1e-6)
+    assert clock.place(3.0, 504.0) == 504.0  # from before the leap, out of a decoder
+    assert clock.place(None, 504.0) == 504.0
+
+
+@pytest.mark.parametrize(("behind_s", "used_s"), [(0.12, 0.12), (-0.05, 0.0), (40.0, 0.0)])
+def test_a_wall_clock_is_used_when_it_can_be_ours(behind_s, used_s):
+    clock = ArrivalClock()
+    for k in range(50):
+        clock.note(k / 25, 100 + k / 25, 100 + k / 25 - behind_s)
+    assert clock.place(1.0, 101.0) == pytest.approx(101.0 - used_s)
+
+
+def test_playback_that_is_late_starts_over():
+    clock = PlaybackClock()
+    now_s = time.monotonic()
+    assert clock.place(7.0, 0.0) == pytest.approx(now_s, abs=0.05)
+    assert clock.place(8.0, 0.0) == pytest.approx(now_s + 1.0, abs=0.05)
+    assert clock.place(2.0, 0.0) == pytest.approx(time.monotonic(), abs=0.05)

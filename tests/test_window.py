@@ -1,0 +1,335 @@
+"""The window, on a real X server: what it shows, what the keys do, and what happens when the display is no use."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from avstream.errors import SinkError
+from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
+from avstream.sinks.window import WindowSink, check_display
+from tests.display import x_server
+
+SIZE = (640, 360)
+INFO = StreamInfo("rtsp://user:secret@camera/kitchen", None, True, True, *SIZE, 30.0, 1_790_000_000.0)
+DOG = Sound("dog_bark", 0.97, True, None, None, -20.0)
+HEAT = np.zeros((9, 16), np.float32)
+HEAT[3:6, 6:10] = 1
+CENTER = (320, 160)  # in the heat
+DEADLINE_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def display():
+    with x_server() as (name, _):
+        yield name
+
+
+def wait_for(condition):
+    end = time.monotonic() + DEADLINE_S
+    while (result := condition()) is None or result is False:
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+    return result
+
+
+class Bench:
+    """A window sink with a picture, a clock and callbacks that the test holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.color = (0, 60, 160)
+        self.now_s = 100.0
+        self.calls: list[str] = []
+        self.sink = WindowSink(
+            self.latest, lambda: self.now_s, closed=lambda: self.calls.append("closed"),
+            mute=lambda label: self.calls.append(f"mute {label}"), size=SIZE, snapshots=folder,
+        )  # fmt: skip
+
+    def latest(self) -> VideoFrame:
+        return VideoFrame(self.now_s, np.full((SIZE[1], SIZE[0], 3), self.color, np.uint8))
+
+    def tell(self, *sounds: Sound, heatmap=None) -> None:
+        at = self.now_s
+        self.sink.status(Status("kitchen", at, 0.4, 0, -20.0))
+        self.sink.write(Narration("kitchen", 0, at - 3, at, at - 2, at - 1, "", sounds, -20.0, heatmap))
+        self.later(1)
+
+    def later(self, seconds: float) -> None:
+        """Let the stream's time pass in steps of a tenth, so that what fades has faded."""
+        for _ in range(round(seconds * 10)):
+            self.now_s += 0.1
+            time.sleep(0.04)
+
+
+@pytest.fixture
+def bench(display, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    bench = Bench(tmp_path)
+    bench.sink.open(INFO)
+    xdo("windowactivate", "--sync", str(window_id()))
+    bench.now_s += 10  # the keys that are shown first are gone
+    wait_for(lambda: near(bench.color))
+    yield bench
+    bench.sink.close()
+
+
+def xdo(*words: str) -> str:
+    return subprocess.run(["xdotool", *words], check=True, capture_output=True, text=True, timeout=20).stdout
+
+
+def grab() -> np.ndarray:
+    """What is on the display where the window was opened: RGB uint8."""
+    shell = xdo("getwindowgeometry", "--shell", str(window_id())).split()
+    place = dict(line.split("=") for line in shell)
+    command = ["ffmpeg", "-v", "error", "-f", "x11grab", "-draw_mouse", "0", "-video_size", f"{SIZE[0]}x{SIZE[1]}",
+               "-i", f"{os.environ['DISPLAY']}+{place['X']},{place['Y']}",
+               "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]  # fmt: skip
+    raw = subprocess.run(command, check=True, capture_output=True, timeout=20).stdout
+    return np.frombuffer(raw, np.uint8).reshape(SIZE[1], SIZE[0], 3)
+
+
+def near(color, at=CENTER) -> bool:
+    return bool(np.abs(grab()[at[1], at[0]].astype(int) - color).max() < 8)
+
+
+def window_id() -> int:
+    return int(xdo("search", "--sync", "--onlyvisible", "--name", "avstream").split()[0])
+
+
+def delete_window(display: str) -> None:
+    """What the cross in a window's corner sends to it."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype = x11.XInternAtom.restype = ctypes.c_void_p
+    x11.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+    x11.XSendEvent.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_long, ctypes.c_void_p]
+    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    window = window_id()
+    connection = x11.XOpenDisplay(display.encode())
+    protocols, delete = (x11.XInternAtom(connection, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+    # XClientMessageEvent: type, serial, send_event, display, window, message_type, format, data
+    event = (ctypes.c_long * 24)(33, 0, 1, connection, window, protocols, 32, delete)
+    x11.XSendEvent(connection, window, 0, 0, event)
+    x11.XCloseDisplay(connection)
+
+
+def test_the_picture_and_the_words_are_on_the_display(bench):
+    bench.tell(DOG)
+    seen = wait_for(lambda: shot if (shot := grab())[300:340].max() > 240 else None)
+    assert np.abs(seen[CENTER[1], CENTER[0]].astype(int) - bench.color).max() < 8
+    assert "kitchen" in xdo("getwindowname", str(window_id()))
+    assert "secret" not in xdo("getwindowname", str(window_id()))
+
+
+def test_the_picture_follows_the_camera_and_space_freezes_it(bench):
+    bench.color = (0, 160, 60)
+    wait_for(lambda: near(bench.color))
+    xdo("key", "space")
+    time.sleep(0.3)
+    kept, bench.color = bench.color, (160, 60, 0)
+    bench.tell(DOG)
+    assert near(kept)
+    assert grab()[300:340].max() > 240  # the words go on
+    xdo("key", "space")
+    wait_for(lambda: near(bench.color))
+
+
+def test_h_hides_the_heat_and_brings_it_back(bench):
+    bench.tell(DOG, heatmap=HEAT)
+    wait_for(lambda: not near(bench.color))
+    for hidden in (True, False):
+        xdo("key", "h")
+        time.sleep(0.2)
+        bench.later(1)
+        wait_for(lambda: near(bench.color) == hidden)  # noqa: B023
+
+
+def test_m_mutes_the_newest_sound(bench):
+    for label, onset_s in (("rain", 90.0), ("siren", 95.0), ("dog_bark", 80.0)):
+        bench.sink.event(SoundEvent(label, "kitchen", label, "continues", onset_s, None, 0.9, 0.9, -20.0))
+    xdo("key", "m")
+    wait_for(lambda: bench.calls == ["mute siren"])
+    xdo("key", "m")
+    wait_for(lambda: bench.calls == ["mute siren", "mute rain"])
+
+
+def test_s_saves_what_is_seen(bench, tmp_path):
+    bench.tell(DOG)
+    for count in (1, 2, 3):
+        xdo("key", "s")
+        wait_for(lambda: len(list(tmp_path.glob("avstream-*.png"))) == count)  # noqa: B023
+    saved = wait_for(lambda: cv2.imread(str(next(tmp_path.glob("*.png")))))
+    assert saved.shape == (SIZE[1], SIZE[0], 3) and saved[300:340].max() > 240
+
+
+def test_a_snapshot_that_can_not_be_written_is_told_and_nothing_else(bench, tmp_path):
+    tmp_path.rmdir()
+    before = grab()
+    xdo("key", "s")
+    wait_for(lambda: (grab() != before).any())
+    bench.color = (0, 160, 60)
+    wait_for(lambda: near(bench.color))
+    bench.tell(DOG)
+
+
+@pytest.mark.parametrize("key", ["question", "F1"])
+def test_the_keys_are_explained_for_a_while(bench, key):
+    bench.later(1)
+    before = grab()
+    xdo("key", key)
+    wait_for(lambda: (grab()[120:265, 300:600] != before[120:265, 300:600]).mean() > 0.3)
+    bench.now_s += 10
+    wait_for(lambda: (grab() == before).mean() > 0.95)
+
+
+def test_f_fills_the_screen_and_back(bench):
+    window = str(window_id())
+    for want in (True, False):
+        xdo("key", "f")
+        wait_for(lambda: ("Geometry: 1280x800" in xdo("getwindowgeometry", window)) == want)  # noqa: B023
+
+
+def test_type_stays_sharp_when_the_window_is_resized(bench):
+    xdo("windowsize", "--sync", str(window_id()), "320", "180")
+    wait_for(lambda: not near(bench.color, (400, 250)))
+    bench.tell(DOG)
+    shot = grab()[:180, :320]
+    assert near(bench.color, (160, 80))
+    assert shot[150:172].max() > 240  # white type, not a gray blur of it
+
+
+@pytest.mark.parametrize("key", ["q", "Escape"])
+def test_q_and_escape_close_once(bench, key):
+    xdo("key", key)
+    wait_for(lambda: bench.calls == ["closed"])
+    assert is_ended(bench)
+
+
+def test_a_window_that_the_user_closes_tells_it_once(bench, display):
+    delete_window(display)
+    wait_for(lambda: bench.calls == ["closed"])
+    assert is_ended(bench)
+
+
+def is_ended(bench: Bench) -> bool:
+    """Whether the thread and the process of the window end, and what is still told goes nowhere quietly."""
+    wait_for(lambda: not children())
+    bench.tell(DOG)
+    bench.sink.close()
+    return bench.calls == ["closed"]
+
+
+def children() -> list[str]:
+    """Our processes that have a window."""
+    listed = subprocess.run(["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if "window_process" in line]
+
+
+def test_close_ends_all_of_it_and_calls_nobody(bench):
+    assert children()
+    bench.sink.close()
+    bench.sink.close()
+    assert not children() and bench.calls == []
+
+
+def test_a_window_that_hangs_is_ended_too(bench):
+    hung = int(subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "window_process"], capture_output=True).stdout)
+    os.kill(hung, signal.SIGSTOP)
+    bench.tell(DOG)  # who tells does not wait
+    bench.sink.close()
+    assert not children()
+
+
+@pytest.mark.parametrize("lost", ["display", "window"])
+def test_what_is_lost_costs_the_window_only(tmp_path, monkeypatch, lost):
+    with x_server() as (name, server):
+        monkeypatch.setenv("DISPLAY", name)
+        bench = Bench(tmp_path)
+        bench.sink.open(INFO)
+        bench.tell(DOG)
+        if lost == "display":
+            server.kill()
+        else:
+            xdo("windowkill", str(window_id()))
+
+        def told():
+            try:
+                bench.tell(DOG)
+            except SinkError as error:
+                return str(error)
+
+        assert "the window is gone: its display" in wait_for(told)
+        bench.sink.close()
+    assert bench.calls == [] and not children()
+
+
+@pytest.mark.parametrize("name", [None, "", ":4093", "nonsense", "127.0.0.1:4093"])
+def test_no_display_is_said_before_anything_breaks(name, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    if name is not None:
+        monkeypatch.setenv("DISPLAY", name)
+    sink = Bench(tmp_path).sink
+    with pytest.raises(SinkError, match=r"no display: .*DISPLAY.* --mqtt"):
+        sink.open(INFO)
+    sink.close()
+    with pytest.raises(SinkError, match="no display"):
+        check_display()
+    assert not children()
+
+
+def test_a_display_that_lets_us_in_passes(display, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    check_display()
+    assert not children()
+
+
+def test_opencv_without_windows_is_told_with_the_mend(display, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    headless = "The function is not implemented. Rebuild the library with Windows, GTK+ 2.x or Cocoa support."
+    program = tmp_path / "window_process.py"  # stands for a library that this machine doesn't have
+    program.write_text(f"raise SystemExit({headless!r})")
+    monkeypatch.setattr("avstream.sinks.window_process.__file__", str(program))
+    with pytest.raises(SinkError, match="pip install --force-reinstall opencv-python"):
+        check_display()
+
+
+def test_the_window_works_after_the_movie_reader_was_imported(display, tmp_path):
+    """In one process, the import of av before that of cv2 made the first window hang for ever."""
+    code = (
+        "import av, cv2, numpy as np, avstream.sources.movie\n"
+        "from avstream.sinks.window import Display\n"
+        "shown = Display('avstream', (64, 48)).show(np.zeros((48, 64, 3), np.uint8), False)\n"
+        "print(shown.is_open, shown.size)"
+    )
+    environment = {**os.environ, "DISPLAY": display}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout.strip() == "True (64, 48)", done.stderr
+
+
+def test_the_window_ends_with_a_program_that_is_killed(display):
+    code = (
+        "import time\n"
+        "from avstream.sinks.window import Display\n"
+        "display = Display('avstream', (64, 48))\n"
+        "print(display._process.pid, flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "DISPLAY": display}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) as program:
+        pid = int(program.stdout.readline())
+        os.kill(pid, signal.SIGINT)  # Ctrl-C reaches both; the window waits for what the program does about it
+        assert Path(f"/proc/{pid}").exists()
+        program.kill()
+    wait_for(lambda: not is_running(pid))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
