@@ -10,8 +10,8 @@ stamps are rounded, and a sample too many or too few would click. A larger hole 
 `gap_s`, a larger overlap keeps what came first; either way the time stamps hold again from there on.
 
 Foci: window k speaks for the middle hop of itself, or live for the newest, the first from the start of the stream. A
-full window leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it is shorter
-than the others, or by at most TAIL_S longer.
+full window leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it
+is shorter than the others, or by at most TAIL_S longer.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""ACL-SSL on the field's benchmarks, counted as published: VGG-SS, Flickr-SoundNet (extended too) and AVSBench.
+"""The localizers that know classes on the field's benchmarks: VGG-SS, Flickr-SoundNet (extended too) and AVSBench.
 
-Needs a dataset's folder (see pipelines/localization_data.py), BEATs, CLIPSeg, and trained weights
-(pipelines.train_localizer, or the authors' Param_best.pth).
+Counted as published. `pipelines.evaluate_localization --dataset` runs it on a dataset's folder (see
+pipelines/localization_data.py): the similarity of any preset, or ACL-SSL, which needs BEATs, CLIPSeg, and trained
+weights (pipelines.train_localizer, or the authors' Param_best.pth).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from avstream.encoders.beats import BeatsEncoder, load_beats
-from avstream.errors import AvstreamError, SourceError
+from avstream.errors import ConfigError, SourceError
 from avstream.localization.acl import AclHead, AclLocalizer, Grounded
 from avstream.localization.acl_grounder import Grounder
 from avstream.models import choose_device, loading
 from pipelines import localization_metrics as metrics
 from pipelines.localization_data import KINDS, Item, Kind, read_dataset, read_picture, read_sound, truth_of
+from pipelines.score_similarity import Similarity
 
 CLIPSEG = "CIDAS/clipseg-rd64-refined"
 EXTENDED_EPSILON = 1e-12
@@ -129,50 +129,41 @@ class _AvsBench:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `run`, for a parser of one's own."""
-    parser.add_argument("--dataset", choices=KINDS, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's folder")
+    """The options of `dataset_report` next to `--dataset`."""
     parser.add_argument("--annotations", type=Path, help="vggss.json, or Flickr's Annotations/, when elsewhere")
     parser.add_argument("--extended", action="store_true", help="with extend_frames/ and extend_audio/")
     parser.add_argument("--split", default="test", help="AVSBench's")
     parser.add_argument("--batch", type=int, default=1, help="AVSBench: mIoU averages batches of this size, then those")
     parser.add_argument("--limit", type=int, help="the first so many items only")
-    add_models(parser)
-    parser.add_argument("--acl", type=Path, required=True, help="trained weights")
-    parser.add_argument("--report", type=Path, help="where to write the JSON as well")
+    parser.add_argument("--acl", type=Path, help="ACL-SSL's trained weights; without them similarity is scored")
+    parser.add_argument("--preset", default="nano", help="whose similarity")
+    add_models(parser, required=False)
 
 
-def add_models(parser: argparse.ArgumentParser) -> None:
+def add_models(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The options that name the frozen models."""
-    parser.add_argument("--beats", type=Path, required=True, help="BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt")
+    parser.add_argument("--beats", type=Path, required=required, help="BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt")
     parser.add_argument("--clipseg", default=CLIPSEG, help="a folder or a name on the hub")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
 
 
-def run(args: argparse.Namespace) -> Report:
-    """Load, evaluate, print and write. Raises ModelError and SourceError."""
-    items = read_dataset(
-        args.dataset, args.data, annotations=args.annotations, extended=args.extended, split=args.split
-    )[: args.limit]
-    localizer = load_localizer(args.beats, args.acl, args.clipseg, choose_device(args.device))
-    report = evaluate_dataset(localizer, args.dataset, items, batch=args.batch)
-    print(json.dumps(report, indent=1))
-    if args.report:
-        args.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return report
+def dataset_report(args: argparse.Namespace) -> Report:
+    """What `add_arguments` and `--dataset KIND FOLDER` ask for. Raises ConfigError, ModelError, SourceError."""
+    kind, folder = _kind(args.dataset[0]), Path(args.dataset[1])
+    items = read_dataset(kind, folder, annotations=args.annotations, extended=args.extended, split=args.split)
+    return evaluate_dataset(_localizer(args), kind, items[: args.limit], batch=args.batch)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    try:
-        run(parser.parse_args(argv))
-    except AvstreamError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+def _kind(name: str) -> Kind:
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise ConfigError(f"expected a dataset of {', '.join(KINDS)}, found {name!r}")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _localizer(args: argparse.Namespace) -> Localizer:
+    if args.acl is None:
+        return Similarity(args.preset)
+    if args.beats is None:
+        raise ConfigError("--acl needs --beats: BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt")
+    return load_localizer(args.beats, args.acl, args.clipseg, choose_device(args.device))

@@ -1,9 +1,12 @@
-"""How well the localizers find what sounds: `--scenes 500` on synthetic scenes, `--clips FOLDER` on real ones.
+"""How well the localizers find what sounds: on synthetic scenes, real clips, and the field's benchmarks.
 
     python -m pipelines.evaluate_localization --scenes 500 --data ESC10 --json scenes.json --plot docs/reliability.png
     python -m pipelines.evaluate_localization --fit 120 --data ESC10
     python -m pipelines.evaluate_localization --cost 10
     python -m pipelines.evaluate_localization --clips FOLDER
+    python -m pipelines.evaluate_localization --ablate 100 --data ESC10
+    python -m pipelines.evaluate_localization --cuts 200 --data ESC10
+    python -m pipelines.evaluate_localization --dataset vggss FOLDER --limit 100
 
 `--data` is a folder of ESC-10's recordings by label; without it all sounds are made. A further evaluation is a
 function from the arguments to a report, in EVALUATIONS under the name of its option.
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +26,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from avstream.errors import AvstreamError
 from avstream.localization.fusion import FEATURES, TABLE
+from pipelines.evaluate_acl import add_arguments, dataset_report
 from pipelines.localization_plots import reliability_plot
 from pipelines.localization_scenes import CONDITIONS, make_scene
 from pipelines.scene_sounds import Bank
+from pipelines.score_ablations import ablation_report
 from pipelines.score_clips import clip_report
+from pipelines.score_cuts import cut_report
 from pipelines.score_scenes import (
     Outcome,
     calibration_error,
@@ -42,6 +50,7 @@ from pipelines.score_scenes import (
 WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
 FIT_SEED = 1_000_000  # far from those of any evaluation
 ABSENT_SHARE = 4  # scenes of each off-screen condition to one of each other, so that both are about as many
+COST_SIZES = ((640, 360), (320, 180))  # of the pictures: the decoder's motion frames are already small
 COLUMNS = (
     "scenes", "synchrony cIoU", "synchrony half", "peak on source", "motion alone cIoU", "motion alone half",
     "middle cIoU", "side right", "said visible", "box right when visible", "said off-screen", "said null",
@@ -137,8 +146,12 @@ def figure(value: float | None) -> str:
 def cost_report(args: argparse.Namespace) -> dict[str, Any]:
     """The median cost of synchrony, stereo and fusion together, in percent of a hop of 1 s, on one core."""
     bank, seeds = Bank(held_out=True, data=args.data), range(args.seed, args.seed + args.cost)
-    names = ("plain", "pan", "hand-held", "noise")
-    return {name: float(np.median([hop_cost(make_scene(name, seed, bank)) for seed in seeds])) / 10 for name in names}
+    report: dict[str, Any] = {f"{width} x {height}": {} for width, height in COST_SIZES}
+    for name in ("plain", "pan", "hand-held", "noise"):
+        scenes = [make_scene(name, seed, bank) for seed in seeds]
+        for (width, height), row in zip(COST_SIZES, report.values(), strict=True):
+            row[name] = float(np.median([hop_cost(scene, (width, height)) for scene in scenes])) / 10
+    return report
 
 
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -146,6 +159,9 @@ EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "fit": fit_report,
     "cost": cost_report,
     "clips": lambda args: clip_report(args.clips),
+    "cuts": cut_report,
+    "ablate": ablation_report,
+    "dataset": dataset_report,
 }
 
 
@@ -157,6 +173,10 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--fit", type=int, metavar="N", help="fit fusion's table on N scenes a condition")
     what.add_argument("--cost", type=int, metavar="N", help="time N scenes of a few conditions at 640x360")
     what.add_argument("--clips", type=Path, metavar="FOLDER", help="score on the clips of AVE whose truth is known")
+    what.add_argument("--cuts", type=int, metavar="N", help="cut N scenes, in four ways")
+    what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")
+    what.add_argument("--dataset", nargs=2, metavar=("KIND", "FOLDER"), help="vggss, flickr or avsbench")
+    add_arguments(out.add_argument_group("for --dataset"))
     out.add_argument("--data", type=Path, metavar="ESC10", help="recorded sounds, LABEL/*.ogg")
     out.add_argument("--seed", type=int, default=0)
     out.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
@@ -164,12 +184,16 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one evaluation, print it, and write it as JSON."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one evaluation, print it, and write it as JSON. The exit code."""
     args = parser().parse_args(arguments)
     cv2.setNumThreads(0)
     name = next(name for name in EVALUATIONS if getattr(args, name) is not None)
-    report = EVALUATIONS[name](args)
+    try:
+        report = EVALUATIONS[name](args)
+    except AvstreamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     console = Console()
     if name == "scenes":
         show(report, console)
@@ -177,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print_json(json.dumps(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

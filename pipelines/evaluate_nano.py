@@ -19,8 +19,8 @@ import torch
 from avstream import models, presets, wording
 from avstream.checkpoints import NANO
 from avstream.encoders.audio import mono
-from avstream.level import loudness_dbfs
-from avstream.narrator import SILENCE_DBFS, Narrator
+from avstream.level import SILENCE_DBFS, loudness_dbfs
+from avstream.narrator import Narrator
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.sources.movie import Movie
 from avstream.substitution import substitute

@@ -12,7 +12,7 @@ import numpy as np
 from avstream.localization.fusion import fuse
 from avstream.localization.stereo import direction
 from avstream.localization.synchrony import Synchrony
-from avstream.records import AudioChunk
+from avstream.records import AudioChunk, MotionFrame
 from avstream.sources.movie import Movie
 from pipelines.localization_metrics import SIZE, box_truth, ciou
 from pipelines.score_scenes import holds
@@ -27,13 +27,13 @@ def clip_report(folder: Path) -> dict[str, Any]:
 
 
 def clip(path: Path, boxes: list[list[float]]) -> dict[str, Any]:
-    """One clip as one window: all its sound, and its pictures at up to 30 a second."""
+    """One clip as one window: all its sound, and its small gray pictures."""
     eye, chunks = Synchrony(), list[AudioChunk]()
-    for item in Movie(path, picture_rate_hz=30, max_side=640):
+    for item in Movie(path, motion=True):
         if isinstance(item, AudioChunk):
             chunks.append(item)
-        else:
-            eye.push(item.time_s, item.rgb)
+        elif isinstance(item, MotionFrame):
+            eye.push(item.time_s, item.gray)
     audio = np.concatenate([chunk.samples for chunk in chunks], axis=1)
     rate, start_s = chunks[0].rate_hz, chunks[0].start_s
     seen, bearing = eye.look(start_s, start_s + audio.shape[1] / rate, audio, rate), direction(audio, rate)
@@ -42,7 +42,7 @@ def clip(path: Path, boxes: list[list[float]]) -> dict[str, Any]:
     row |= {"side": bearing.side, "azimuth": bearing.azimuth, "direction confidence": bearing.confidence}
     if seen is not None:
         owners = [(box[0], box[1], box[2], box[3]) for box in boxes]
-        row |= {"peak": seen.peak, "correlation": seen.correlation, "surprise": seen.surprise, "rank": seen.rank}
+        row |= {"peak": seen.peak, "correlation": seen.fit.correlation, "cut": seen.cut}
         row["peak on source"] = any(holds(box, seen.peak) for box in owners)
         row["cIoU"] = ciou(cv2.resize(seen.heatmap, (SIZE, SIZE)), box_truth(owners), 0.5)
     return row

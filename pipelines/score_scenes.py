@@ -27,8 +27,8 @@ TOLERANCE = (8 / 320, 8 / 180)  # one cell: the peak is the middle of one
 class Outcome:
     """One scene's answers. `overlaps` and `halves` are by method: cIoU at 0.5, and whether the half is right.
 
-    `features` is None when synchrony had no answer; `inside`: its peak is on a source. `side` is None where the level
-    difference is too small to ask. `visible`, `here` and `absent` are what fusion said.
+    `features` is None when synchrony had no answer, or there is a cut; `inside`: its peak is on a source. `side` is
+    None where the level difference is too small to ask. `visible`, `here` and `absent` are what fusion said.
     """
 
     condition: str
@@ -62,7 +62,7 @@ def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
     return Outcome(
         scene.condition, bool(scene.boxes), overlaps, halves,
         inside=seen is not None and any(holds(box, seen.peak) for box in scene.boxes),
-        features=None if seen is None else features(seen, bearing),
+        features=None if seen is None or seen.cut else features(seen, bearing),
         side=bearing.side == ("right" if scene.level_db > 0 else "left") if asked else None,
         visible=place.visible if place else None,
         here=place.here if place else None,
@@ -70,7 +70,7 @@ def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
     )  # fmt: skip
 
 
-def hop_cost(scene: Scene, size: tuple[int, int] = (640, 360), rate_hz: int = 48000) -> float:
+def hop_cost(scene: Scene, size: tuple[int, int], rate_hz: int = 48000) -> float:
     """Milliseconds of CPU for one hop: the pictures of 1 s, gray and of that size, and one look with stereo."""
     pictures = [cv2.resize(gray, size) for gray in scene.gray]
     sound = np.repeat(scene.audio, rate_hz // scene.rate_hz, axis=1)

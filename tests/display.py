@@ -2,9 +2,12 @@
 
 import os
 import subprocess
+import time
 from contextlib import contextmanager
 
 from tests.system import need
+
+READY_S = 15.0
 
 
 @contextmanager
@@ -25,7 +28,10 @@ def x_server():
         return "window id" in subprocess.run(ask, env=environment, capture_output=True, text=True).stdout
 
     try:
-        wait_for(is_managed)
+        deadline = time.monotonic() + READY_S
+        while not is_managed():
+            assert time.monotonic() < deadline, "openbox does not come"
+            time.sleep(0.05)
         yield name, server
     finally:
         for process in (manager, server):

@@ -17,7 +17,7 @@ from avstream.errors import ConfigError, ModelError, SourceError
 from avstream.localization import acl_losses
 from avstream.localization.acl import AclHead, AclLocalizer, AudioTokenizer, losses, ten_seconds, to_pixels
 from avstream.localization.acl_grounder import PROMPT, Grounder
-from pipelines import evaluate_acl, train_localizer
+from pipelines import evaluate_acl, evaluate_localization, train_localizer
 from pipelines.train_localizer import Batches, Settings, Synthetic, Trainer
 from tests import parity
 from tests.test_beats import SMALL
@@ -353,8 +353,8 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, folder, capsys):
     assert [line["step"] for line in lines(tmp_path / "run")] == [1, 2]
     assert train_localizer.main(["--data", str(data), "--resume", *out, *models]) == 0  # nothing is left to do
     report = tmp_path / "report.json"
-    options = ["--data", str(data), "--acl", str(tmp_path / "run" / "acl.pth"), "--report", str(report), *models]
-    assert evaluate_acl.main(["--dataset", "vggss", "--limit", "2", *options]) == 0
+    options = ["--acl", str(tmp_path / "run" / "acl.pth"), "--json", str(report), *models]
+    assert evaluate_localization.main(["--dataset", "vggss", str(data), "--limit", "2", *options]) == 0
     found = json.loads(report.read_text())
     assert found["items"] == 2 and len(found["ciou"]) == len(found["auc"]) == 19
     capsys.readouterr()
@@ -362,7 +362,9 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, folder, capsys):
     assert "as many pairs as one" in capsys.readouterr().err
     assert train_localizer.main(["--synthetic", "0", *out, *models]) == 2
     assert train_localizer.main(["--data", str(tmp_path / "none"), *out, *models]) == SourceError.exit_code
-    assert evaluate_acl.main(["--dataset", "flickr", *options]) == SourceError.exit_code
+    assert evaluate_localization.main(["--dataset", "flickr", str(data), *options]) == SourceError.exit_code
+    assert evaluate_localization.main(["--dataset", "coco", str(data), *options]) == ConfigError.exit_code
+    assert evaluate_localization.main(["--dataset", "vggss", str(data), *options[:2]]) == ConfigError.exit_code
 
 
 # Parity

@@ -6,10 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from avstream.localization import synchrony as synchrony_module
+from avstream.localization.evidence import Fit
 from avstream.localization.fusion import FEATURES, box_of, chances, features, fuse, unattributed, weights
 from avstream.localization.stereo import UNKNOWN, Bearing, direction
-from avstream.localization.synchrony import SynchronyMap, synchrony
+from avstream.localization.synchrony import Synchrony, SynchronyMap, synchrony
 from pipelines.localization_scenes import CONDITIONS, RECIPES, make_scene
+from pipelines.score_ablations import VARIANTS, changed
+from pipelines.score_cuts import cut_scenes
 from pipelines.score_scenes import fitted, logistic, outcome, ranks_above, reliability
 from tests.test_synchrony import BEATS, BOTH, PLACE, RATE_HZ, STILL, TIMES, beeps, envelope, film, texture
 
@@ -24,13 +28,14 @@ class Clicks:
         return (0.5 * strength * np.sin(2 * np.pi * rng.uniform(300, 2000) * times)).astype(np.float32)
 
 
+FITS = Fit(correlation=0.9, half=0.8, spared=0.8, freedom=3.7)
+
+
 def seen(**changed):
     heatmap = np.zeros((22, 40), np.float32)
     heatmap[5:10, 30:36] = 0.8
     heatmap[7, 33] = 1.0
-    values = {
-        "correlation": 0.9, "surprise": 6.0, "rank": 1.0, "rival": 0.3, "motion": 12.0, "moving": 0.08, "swing": 0.25,
-    }  # fmt: skip
+    values = {"fit": FITS, "rival": 0.3, "moving": 0.08, "swing": 0.25, "pulse": 0.9}
     return SynchronyMap(heatmap, (33.5 / 40, 7.5 / 22), **{**values, **changed})
 
 
@@ -53,13 +58,19 @@ def test_a_shot_that_is_too_short_claims_nothing():
     assert place.visible is None and place.box is None
 
 
+@pytest.mark.parametrize("lucky", [Fit(0.95, -0.1, 0.9, 4.3), Fit(0.95, 0.9, -0.1, 4.3)])
+def test_one_moment_is_no_proof(lucky):
+    place = fuse(seen(fit=lucky), Bearing("right", 0.7, 1.0))
+    assert place.visible is not True and place.box is None
+
+
 def test_weak_evidence_is_no_box():
-    place = fuse(seen(correlation=0.25, surprise=0.5, rank=0.1, rival=0.95), UNKNOWN)
+    place = fuse(seen(fit=Fit(0.25, 0.0, 0.1, 3.7), rival=0.95), UNKNOWN)
     assert place.visible is not True and place.box is None and place.heatmap is None
 
 
 def test_better_evidence_never_makes_it_less_likely():
-    low, high = (chances(features(seen(correlation=c, surprise=10 * c), UNKNOWN)) for c in (0.3, 0.9))
+    low, high = (chances(features(seen(fit=Fit(c, c - 0.1, c - 0.1, 3.7)), UNKNOWN)) for c in (0.3, 0.9))
     assert high[0] > low[0] and high[1] < low[1]
 
 
@@ -95,6 +106,66 @@ def test_honest_nones(frames, channels):
     sound = beeps(channels=channels)
     place = fuse(synchrony(frames, TIMES[: len(frames)], sound, RATE_HZ), direction(sound, RATE_HZ))
     assert (place.visible, place.box, place.direction, place.confidence) == (None, None, None, 0)
+
+
+def other_shots():
+    """Pictures (T, h, w) that another shot may show, by kind."""
+    still = film(BOTH)[1]
+    zoom = np.array([[1.4, 0, -60], [0, 1.4, -30]])
+    return {
+        "mirrored": still[:, :, ::-1],
+        "closer": np.stack([cv2.warpAffine(frame, zoom, (320, 180)) for frame in still]),
+        "dim": np.stack([texture(seed=4) * 0.3] * len(still)).astype(np.uint8),
+        "black": np.zeros_like(still),
+        "another": np.stack([texture(seed=5)] * len(still)).astype(np.uint8),
+        "moving": np.stack([np.roll(texture(seed=6), 2 * k, axis=1) for k in range(len(still))]).astype(np.uint8),
+    }
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "closer", "dim", "black", "another", "moving"])
+def test_a_cut_anywhere_is_never_a_box(kind):
+    """From the first to the last picture; a cut 0.2 s from an edge leaves enough of one shot for a map."""
+    times, frames = film(BOTH)
+    other, bearing = other_shots()[kind], Bearing("left", -0.7, 1.0)
+    assert fuse(synchrony(frames, times, beeps(), RATE_HZ), bearing).box is not None
+    for at in (1, 2, 5, 11, 23, 37, 38, 50, 62, 70, 73, 74):
+        for first, second in ((frames, other), (other, frames)):
+            both = np.concatenate([first[:at], second[at:]])
+            found = synchrony(both, times, beeps(), RATE_HZ)
+            place = fuse(found, bearing)
+            assert found is None or found.cut, f"the cut at {at} was not seen"
+            assert (place.visible, place.box, place.heatmap, place.confidence) == (None, None, None, 0)
+            assert place.direction == "left"
+
+
+def test_scenes_that_are_cut_get_no_box():
+    kinds = set()
+    for seed in range(3):
+        for kind, scene in cut_scenes(seed, Clicks(), np.random.default_rng(seed)):
+            kinds.add(kind)
+            found = synchrony(scene.gray, scene.times_s, scene.audio, scene.rate_hz)
+            assert fuse(found, direction(scene.audio, scene.rate_hz)).box is None
+    assert len(kinds) == 4
+
+
+def test_a_part_taken_out_comes_back():
+    kept = synchrony_module.LAG_S
+    with pytest.raises(RuntimeError), changed(VARIANTS["no lags"]):
+        assert synchrony_module.LAG_S == 0
+        raise RuntimeError
+    assert kept == synchrony_module.LAG_S > 0
+    scene = make_scene("plain", 3, Clicks())
+    for changes in VARIANTS.values():
+        with changed(changes):
+            assert outcome(scene, fitting=True).overlaps["synchrony"] >= 0
+
+
+def test_a_cut_before_or_after_the_window_does_no_harm():
+    _, frames = film(BOTH)
+    eye = Synchrony()
+    for k in range(-5, 80):
+        eye.push(k / 25, frames[k] if 0 <= k < 75 else texture(seed=5).astype(np.uint8))
+    assert fuse(eye.look(0, 2.97, beeps()[:, :47520], RATE_HZ), Bearing("left", -0.7, 1.0)).box is not None
 
 
 def test_silence_is_none():

@@ -10,9 +10,11 @@ from PIL import Image
 
 from avstream.errors import SourceError
 from avstream.localization.acl import Grounded
+from pipelines import evaluate_localization
 from pipelines import localization_metrics as metrics
 from pipelines.evaluate_acl import evaluate_dataset
 from pipelines.localization_data import avsbench, flickr_boxes, pairs, read_dataset, read_picture, read_sound, truth_of
+from pipelines.score_similarity import Similarity
 from tests import parity
 
 EMPTY = np.zeros((224, 224))
@@ -194,6 +196,25 @@ def test_sounds_are_brought_to_the_rate(tmp_path):
     np.testing.assert_allclose(samples[200:-200], want[200:-200], atol=2e-3)
 
 
+def test_similarity_from_the_command_line(tmp_path, capsys):
+    (tmp_path / "vggss.json").write_text(json.dumps([{"file": "a", "bbox": [[0.25, 0.25, 0.75, 0.75]]}]))
+    media(tmp_path, "a")
+    assert evaluate_localization.main(["--dataset", "vggss", str(tmp_path), "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["items"] == 1 and all(0 <= value <= 100 for value in found["ciou"] + found["auc"])
+    capsys.readouterr()
+    assert evaluate_localization.main(["--dataset", "flickr", str(tmp_path / "none")]) == SourceError.exit_code
+    assert "NAME.xml" in capsys.readouterr().err
+
+
+def test_similarity_gives_a_heatmap_and_a_cosine():
+    rgb = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    localizer = Similarity("nano")
+    found = localizer.locate(rgb, np.random.default_rng(1).normal(0, 0.1, localizer.rate_hz).astype(np.float32))
+    assert found.heatmap.shape == (224, 224) and found.heatmap.min() < 0.1 and found.heatmap.max() > 0.9
+    assert -1 <= found.confidence <= 1
+
+
 # Parity
 
 
@@ -229,6 +250,35 @@ def test_parity_of_ciou_and_auc(published, kind):
         assert metrics.auc(row) == pytest.approx(about["auc_percent"], abs=1e-4)
         if batch == 1:
             parity.close(np.array(row), data[f"{kind}/ciou_median_threshold"], 1e-9)
+
+
+class Published:
+    """Gives the published heatmaps, one after the other."""
+
+    rate_hz = 16_000
+
+    def __init__(self, heat, confidence):
+        self._found = iter(zip(heat, confidence, strict=True))
+
+    def locate(self, rgb, samples):
+        return Grounded(*next(self._found))
+
+
+@parity.needed
+def test_parity_of_a_whole_folder(published, tmp_path):
+    """From the files of VGG-SS with the extended protocol to the published figures."""
+    heat, data, info = published
+    rows = [{"file": f"n{i:02}", "bbox": boxes} for i, boxes in enumerate(info["inputs"]["vggss_boxes"])]
+    (tmp_path / "vggss.json").write_text(json.dumps(rows))
+    for i in range(18):
+        media(tmp_path, f"n{i:02}", *(("frames", "audio") if i < 12 else ("extend_frames", "extend_audio")))
+    items = read_dataset("vggss", tmp_path, extended=True)
+    assert [item.sounding for item in items] == list(data["extended/sounding"].astype(bool))
+    report = evaluate_dataset(Published(heat[:18], data["extended/confidence"]), "vggss", items)
+    parity.close(np.array(report["ciou"]), info["vggss"]["ciou_at_0.5_percent"], 1e-4)
+    parity.close(np.array(report["auc"]), info["vggss"]["auc_percent"], 1e-4)
+    for name, wanted in (("ap", "AP_percent"), ("max_f1", "max_F1_percent")):
+        parity.close(np.array(report[name]), info["extended_vggss"][wanted], 1e-4)
 
 
 @parity.needed

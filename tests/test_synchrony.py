@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from avstream.localization.evidence import fit, hearings
 from avstream.localization.hearing import loudness
 from avstream.localization.motion import Motion
 from avstream.localization.synchrony import Synchrony, synchrony
@@ -68,7 +69,7 @@ def test_the_peak_is_on_what_follows_the_sound(scene):
     assert on(PLACE, found.peak) and on(OTHER_PLACE, other.peak)
     assert found.heatmap.dtype == np.float32 and found.heatmap.shape == (22, 40)
     assert found.heatmap.min() >= 0 and found.heatmap.max() == 1
-    assert found.correlation > 0.6 and found.surprise > 3
+    assert found.fit.correlation > 0.6 and found.fit.repeated and not found.cut
 
 
 def test_the_heatmap_covers_the_thing_and_little_else(scene):
@@ -85,7 +86,9 @@ def test_another_sound_and_a_late_sound_fit_worse(scene):
     late = synchrony(frames, times, np.roll(beeps(), int(0.36 * RATE_HZ), axis=1), RATE_HZ)
     swapped = synchrony(frames, times, beeps((0.55, 1.4, 1.72, 2.9)), RATE_HZ)
     for wrong in (late, swapped):
-        assert wrong is None or (wrong.correlation < 0.75 * true.correlation and wrong.surprise < true.surprise)
+        assert wrong is None or (
+            wrong.fit.correlation < 0.75 * true.fit.correlation and wrong.fit.spared < 0.5 * true.fit.spared
+        )
 
 
 @pytest.mark.parametrize("shift_s", [-0.08, 0.08])
@@ -142,7 +145,7 @@ def test_overlapping_windows_equal_single_ones():
         kept = eye.look(start, start + 3, piece, RATE_HZ)
         alone = synchrony(frames[inside], times[inside], piece, RATE_HZ, start)
         np.testing.assert_array_equal(kept.heatmap, alone.heatmap)
-        assert kept.correlation == alone.correlation and kept.surprise == alone.surprise
+        assert kept.fit == alone.fit
 
 
 STILL = np.repeat(texture()[None].astype(np.uint8), 75, axis=0)
@@ -186,7 +189,29 @@ def test_a_light_that_flashes_with_the_sound_is_no_place():
     flashes = envelope(BEATS, 3000, 1000)[(TIMES * 1000).astype(int)]
     frames = np.stack([np.clip(texture() * (1 + 0.5 * flash), 0, 255).astype(np.uint8) for flash in flashes])
     found = synchrony(frames, TIMES, beeps(), RATE_HZ)
-    assert found is None or found.motion < 3
+    assert found is None or found.cut or found.fit.correlation < 0.5
+
+
+def test_a_fit_is_a_correlation_that_does_not_hang_on_one_moment():
+    rng = np.random.default_rng(5)
+    moved, heard = np.abs(rng.normal(size=75)), np.abs(rng.normal(size=(2, 75)))
+    for lag in (0, 2):
+        kinds = hearings(heard, lag)
+        assert kinds.shape == (3 * (2 * lag + 1), 75)
+        np.testing.assert_allclose(np.square(kinds).sum(axis=1), 1)
+        found = fit(moved, kinds)
+        assert found.correlation == pytest.approx(max(np.corrcoef(kind, moved)[0, 1] for kind in kinds))
+        assert found.half <= 1 and found.spared <= 1 and found.freedom > 3
+    true = fit(moved, hearings(np.stack([moved, moved]), 0))
+    assert min(true.correlation, true.half, true.spared) > 0.999 and true.repeated
+    once = heard.copy()
+    moved[:] = rng.normal(size=75)
+    moved[40], once[:, 40] = 20, 20
+    lucky = fit(moved, hearings(once, 0))
+    assert lucky.correlation > 0.7 and lucky.spared < 0.4 and lucky.half < 0.4
+    assert fit(np.zeros(75), kinds).correlation == 0
+    slow = fit(np.sin(np.arange(75) / 12), hearings(np.stack([np.sin(np.arange(75) / 12)] * 2), 0))
+    assert slow.freedom < found.freedom - 1
 
 
 def test_odd_sounds_and_pictures():

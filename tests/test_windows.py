@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, MotionFrame, VideoFrame, Watermark
+from avstream.records import AudioChunk, MotionFrame, VideoFrame, Watermark, Window
 from avstream.windows import Windower
 
 RATE = 8000

@@ -22,10 +22,10 @@ from avstream.localization.synchrony import SynchronyMap
 from avstream.records import Box, Direction
 
 TABLE = Path(__file__).with_name("fusion.json")
-SHARE = 0.66  # of the window that one shot must fill before anything is claimed
-SURE_HERE = 0.75
-SURE_ABSENT = 0.9  # higher: real films move in more ways than the scenes it was fitted on
-FEATURES = ("correlation", "surprise", "rank", "rival", "motion", "moving", "swing", "agreement")
+SHARE = 0.66  # of the window that must have been seen before anything is claimed
+SURE_HERE = 0.8
+SURE_ABSENT = 0.9  # as sure as the scenes allow: real films move in more ways than those
+FEATURES = ("correlation", "half", "spared", "freedom", "rival", "moving", "swing", "pulse", "agreement")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +52,14 @@ class Place:
 
 
 def fuse(seen: SynchronyMap | None, bearing: Bearing) -> Place:
-    """The place of the one sound of a window. Of several at once nobody knows which it is: see `unattributed`."""
-    if seen is None or seen.share < SHARE:
+    """The place of the one sound of a window. Of several at once nobody knows which it is: see `unattributed`.
+
+    A window with a cut has no one picture that a box could be true for, so nothing but the side is said.
+    """
+    if seen is None or seen.cut or seen.share < SHARE:
         return Place(None, None, None, bearing.side, None, None)
     here, absent = chances(features(seen, bearing))
-    box = box_of(seen.heatmap, seen.peak) if here >= SURE_HERE else None
+    box = box_of(seen.heatmap, seen.peak) if here >= SURE_HERE and seen.fit.repeated else None
     if box is not None:
         return Place(True, seen.heatmap, box, bearing.side, here, absent)
     visible = False if absent >= SURE_ABSENT else None
@@ -69,16 +72,16 @@ def unattributed(place: Place) -> Place:
 
 
 def features(seen: SynchronyMap, bearing: Bearing) -> NDArray[np.float64]:
-    """What the chances are made of, (8,), in the order of FEATURES."""
+    """What the chances are made of, (9,), in the order of FEATURES."""
     across = 2 * seen.peak[0] - 1
     agreement = 0.0 if bearing.side is None else bearing.confidence * float(np.tanh(4 * bearing.azimuth * across))
-    surprise = float(np.log1p(max(0.0, seen.surprise)))
-    amounts = np.log1p(seen.motion), min(1.0, 4 * seen.moving), seen.swing
-    return np.array([seen.correlation, surprise, seen.rank, seen.rival, *amounts, agreement])
+    fit = seen.fit
+    fits = fit.correlation, fit.half, fit.spared, fit.freedom
+    return np.array([*fits, seen.rival, min(1.0, 4 * seen.moving), seen.swing, seen.pulse, agreement])
 
 
 def chances(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The chances that the best place is a source, and that none is in view, for FEATURES (8,)."""
+    """The chances that the best place is a source, and that none is in view, for FEATURES (9,)."""
     table = weights()
     scaled = np.append((values - table["mean"]) / table["scale"], 1.0)
     here, absent = (1 / (1 + np.exp(-np.clip(scaled @ table[name], -30, 30))) for name in ("here", "absent"))
@@ -87,7 +90,7 @@ def chances(values: NDArray[np.float64]) -> tuple[float, float]:
 
 @cache
 def weights() -> dict[str, Any]:
-    """The fitted table: `mean` and `scale` (8,), `here` and `absent` (9,), the last one constant."""
+    """The fitted table: `mean` and `scale` (9,), `here` and `absent` (10,), the last one constant."""
     table = json.loads(TABLE.read_text())
     return {name: np.array(row) if isinstance(row, list) else row for name, row in table.items()}
 

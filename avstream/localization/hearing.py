@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP_S = 0.01
-FRAME_S = 0.032
+LONGEST_FRAME_S = 0.033  # frames are a power of two of samples, at most so long
 RANGE_DB = 45.0  # below the loudest: what is quieter counts as silence
 SILENCE_DBFS = -60.0
+AT_ONCE = 64  # frames: more leave the processor's cache, and take four times as long
 BANDS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 
 
@@ -55,14 +56,18 @@ def loudness(audio: NDArray[np.float32], rate_hz: int, start_s: float = 0.0) -> 
 
 def _band_power(mono: NDArray[np.float32], rate_hz: int, steps: int) -> NDArray[np.float64]:
     """Mean square in each band and step, (steps, bands)."""
-    size = 1 << round(np.log2(FRAME_S * rate_hz))
+    size = 1 << int(np.log2(LONGEST_FRAME_S * rate_hz))
     hop = rate_hz * STEP_S
     firsts = (np.arange(steps) * hop + (hop - size) / 2).astype(int) + size // 2  # frames around their step
     padded = np.pad(mono, size // 2 + 1)
     window = np.hanning(size).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[np.clip(firsts, 0, len(padded) - size)]
-    spectrum = np.fft.rfft(frames * window, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)
+    firsts = np.clip(firsts, 0, len(padded) - size)
     edges = [round(f * size / rate_hz) for f in BANDS_HZ if f <= rate_hz / 2]
-    edges = sorted({min(edge, power.shape[1] - 1) for edge in [*edges, power.shape[1] - 1]})
-    return np.add.reduceat(power, edges[:-1], axis=1) * (2 / (size * float(np.square(window).sum())))
+    edges = sorted({min(edge, size // 2) for edge in [*edges, size // 2]})
+    out = np.empty((steps, len(edges) - 1))
+    for k in range(0, steps, AT_ONCE):
+        spectrum = np.fft.rfft(frames[firsts[k : k + AT_ONCE]] * window, axis=1)
+        power = spectrum.real**2 + spectrum.imag**2
+        out[k : k + AT_ONCE] = np.add.reduceat(power, edges[:-1], axis=1)
+    return out * (2 / (size * float(np.square(window).sum())))

@@ -6,6 +6,7 @@ once, and a stream gives the same steps however it is cut into pushes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +24,12 @@ TOP_RATE_HZ = 30.0
 LONGEST_STEP_S = 0.25  # between pictures further apart nothing can be said of the motion
 STILL = 0.8  # gray levels: when two thirds of the picture change less, that is noise, not a camera: skies show none
 NORMAL_STEP_S = 0.04
+AGREE_PX = 0.5  # of the half size: how far a corner may be from where the camera's motion takes it
+CUT = 5.0  # gray levels: where most of the lit picture changes less, it is no cut
+LEAP_PX = 16.0  # in 40 ms: cameras seldom move so fast, but a closer shot looks like it
+MOST = 0.6  # of the cells
+BURST = 1.5  # gray levels, in most cells: less is no cut
+ENOUGH = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03)  # of a corner's search: rounds, px
 DARK = 20.0  # gray levels: what is below stays black for the eye
 
 
@@ -31,13 +38,15 @@ class Step:
     """What changed from one picture (`start_s`) to the next (`end_s`).
 
     `cells` is the mean absolute difference in gray levels in 40 ms, float32 (rows, columns), cells of 8 x 8 px.
-    `pose` (2, 3) takes a place in the earlier picture, in px, to the later. `cut`: they show different things.
+    `pose` (2, 3) takes a place in the earlier picture, in px, to the later. `change` is what most cells do not exceed.
+    `cut`: they show different things.
     """
 
     start_s: float
     end_s: float
     cells: Cells
     pose: NDArray[np.float64]
+    change: float
     cut: bool
 
 
@@ -92,7 +101,7 @@ def _prepared(time_s: float, picture: Gray) -> _Picture:
         # down to a half, linear averages the same pixels as area does, four times as fast
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA if scale < 0.4 else cv2.INTER_LINEAR)
     soft = cv2.GaussianBlur(gray, (3, 3), 0)  # so that a camera's fractions of a pixel leave less behind
-    half = cv2.resize(gray, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_AREA)
+    half = cv2.resize(gray, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_LINEAR)
     return _Picture(time_s, soft, half, _pooled(half, CELL_PX // 2))
 
 
@@ -104,7 +113,7 @@ def _pooled(gray: Gray, cell_px: int) -> Cells:
 
 
 def _apart(before: _Picture, now: _Picture) -> Step:
-    return Step(before.time_s, now.time_s, np.zeros_like(now.means), np.eye(2, 3), True)
+    return Step(before.time_s, now.time_s, np.zeros_like(now.means), np.eye(2, 3), 0.0, True)
 
 
 def _step(before: _Picture, now: _Picture) -> Step:
@@ -116,8 +125,10 @@ def _step(before: _Picture, now: _Picture) -> Step:
         inside = _moved(np.ones_like(cells), _in_cells(found)) > 0.99  # what was not in view before is no motion
         if inside.mean() > 0.5 and followed[inside].mean() < 0.93 * cells[inside].mean():
             cells, pose = np.where(inside, followed, np.float32(0)), found
-    cut = _is_cut(cells, before.means, now.means)
-    return Step(before.time_s, now.time_s, cells * np.float32(NORMAL_STEP_S / (now.time_s - before.time_s)), pose, cut)
+    slow = NORMAL_STEP_S / (now.time_s - before.time_s)
+    cut = _is_cut(cells, before.means, now.means) or _leap_px(pose, now.gray.shape) * min(1.0, slow) > LEAP_PX
+    cells = cells * np.float32(slow)
+    return Step(before.time_s, now.time_s, cells, pose, _ranked(cells, MOST), cut)
 
 
 def _ranked(values: NDArray[np.floating], share: float = 0.5) -> float:
@@ -141,6 +152,12 @@ def _moved(picture: NDArray[Number], pose: NDArray[np.float64]) -> NDArray[Numbe
     return np.asarray(cv2.warpAffine(picture, pose, picture.shape[1::-1], flags=cv2.INTER_LINEAR))
 
 
+def _leap_px(pose: NDArray[np.float64], shape: tuple[int, ...]) -> float:
+    """How far the pose takes the corner that it moves most."""
+    corners = np.array([[0, shape[1], 0, shape[1]], [0, 0, shape[0], shape[0]]])
+    return float(np.abs(pose[:, :2] @ corners + pose[:, 2:] - corners).max())
+
+
 def _in_cells(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     """A pose in px as one in cells, whose first center lies at 0 too."""
     out = pose.copy()
@@ -151,55 +168,46 @@ def _in_cells(pose: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _camera(before: Gray, now: Gray) -> NDArray[np.float64] | None:
     """The turn, zoom and shift, (2, 3) in px of the whole size, that most corners follow; None when few do."""
-    corners = cv2.goodFeaturesToTrack(before, 60, 0.01, 7)
+    corners = cv2.goodFeaturesToTrack(before, 40, 0.01, 8)
     if corners is None or len(corners) < 8:
         return None
-    found, status, _ = cv2.calcOpticalFlowPyrLK(before, now, corners, None, winSize=(11, 11), maxLevel=2)
+    found, status, _ = cv2.calcOpticalFlowPyrLK(before, now, corners, None, winSize=(9, 9), maxLevel=2, criteria=ENOUGH)
     good = status.ravel() == 1
     if good.sum() < 8:
         return None
-    pose = _agreed(corners[good, 0].astype(np.float64), found[good, 0].astype(np.float64))
-    if pose is not None:  # places in the half size have their first center at 0.5 of the whole
-        pose[:, 2] = 2 * pose[:, 2] + 0.5 - pose[:, :2] @ (0.5, 0.5)
-    return pose
-
-
-def _agreed(before: NDArray[np.float64], now: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The similarity (2, 3) that takes most of the points (n, 2) along: least squares, again without what disagrees."""
-    flow = now - before
-    off = np.abs(flow - np.median(flow, axis=0)).max(axis=1)
-    kept = off <= max(1.0, 1.5 * _ranked(off))
-    pose = np.eye(2, 3)
-    for _ in range(3):
-        if kept.sum() < 6:
-            return None
-        pose = _similarity(before[kept], now[kept])
-        off = np.abs(before @ pose[:, :2].T + pose[:, 2] - now).max(axis=1)
-        kept = off <= max(0.15, 2.5 * _ranked(off))
-    return pose if _ranked(off) < 0.5 else None
-
-
-def _similarity(before: NDArray[np.float64], now: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The least-squares turn, zoom and shift from points (n, 2) to points (n, 2)."""
-    a, b = before.mean(axis=0), now.mean(axis=0)
-    p, q = (before - a) @ (1, 1j), (now - b) @ (1, 1j)
-    turn = complex((q * p.conj()).sum() / max(1e-9, float((p * p.conj()).real.sum())))
-    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
-    return np.hstack([linear, (b - linear @ a)[:, None]])
+    pose, agree = cv2.estimateAffinePartial2D(corners[good], found[good], ransacReprojThreshold=AGREE_PX, maxIters=200)
+    if pose is None or agree.mean() < 0.5:
+        return None
+    pose[:, 2] = 2 * pose[:, 2] + 0.5 - pose[:, :2] @ (0.5, 0.5)  # the half size's first center is at 0.5 of the whole
+    return np.asarray(pose)
 
 
 def _is_cut(cells: Cells, before: Cells, now: Cells) -> bool:
     """Whether most of the picture is another one: it differs by as much as its parts differ from each other."""
+    if _ranked(cells, 0.95) < CUT:
+        return False
     lit = np.maximum(before, now) > DARK  # bars and night are black before and after
     if lit.mean() < 0.1:
         return False
     cells, before, now = cells[lit], before[lit], now[lit]
     contrast = float(max(before.std(), now.std()))
-    if _ranked(cells) < max(5.0, 0.3 * contrast):
+    if _ranked(cells) < max(CUT, 0.3 * contrast):
         return False
     a, b = before - before.mean(), now - now.mean()
     alike = float((a * b).sum() / max(1e-6, float(np.sqrt((a * a).sum() * (b * b).sum()))))
     return alike < 0.8
+
+
+def cuts(steps: Sequence[Step]) -> list[bool]:
+    """Which of a window's steps are cuts: those seen as one, and those in which most of the picture changes far more
+    than in the others, which a mirrored, closer or dim shot does too.
+    """
+    if not steps:
+        return []
+    changes = np.array([step.change for step in steps])
+    middle, high = _ranked(changes), float(np.sort(changes)[int(0.9 * len(steps)) - 1])
+    limit = max(BURST, float(np.clip(high + 8 * (high - middle), 1.3 * high, 2.5 * high)))  # noise is even: 1.3 tells
+    return [bool(step.cut or step.change > limit) for step in steps]
 
 
 def placed_at(steps: list[Step], reference: int) -> NDArray[np.float32]:

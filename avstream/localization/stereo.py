@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from avstream.records import Direction
 
+Power = NDArray[np.float64]
+
 LARGEST_LAG_S = 0.001  # microphones at most 34 cm apart
 FULL_DB = 12.0  # a level difference that means "all the way to that side"
 FULL_LAG_S = 0.0006
@@ -58,49 +60,49 @@ def direction(audio: NDArray[np.float32], rate_hz: int) -> Bearing:
         return UNKNOWN
     if float(np.square(pair[1] - pair[0]).mean()) <= power * 10 ** (SAME_DB / 10):
         return UNKNOWN
-    left, right = _spectra(pair)
-    level_db = _level_db(left, right)
-    lag_s, coherence = _lag(left, right, rate_hz)
-    return _joined(level_db, lag_s, coherence)
+    left, right, cross = _spectra(pair)
+    lag_s, coherence = _lag(left + right, cross, rate_hz)
+    return _joined(_level_db(left, right), lag_s, coherence)
 
 
-def _spectra(pair: NDArray[np.float32]) -> NDArray[np.complex128]:
-    """Spectra of the loudest frames of both channels, (2, frames, bins); twice as long as the frames, for the lags."""
+def _spectra(pair: NDArray[np.float32]) -> tuple[Power, Power, NDArray[np.complex128]]:
+    """Power of the left and of the right channel, and the cross spectrum, (bins,), summed over the loudest frames."""
     count = pair.shape[1]
-    size = min(FRAME, count)
+    size = min(FRAME, count) // 2 * 2
     starts = np.arange(0, count - size + 1, size)
     frames = pair[:, : len(starts) * size].reshape(2, -1, size)
-    power = np.square(frames).sum(axis=(0, 2))
+    power = np.einsum("cfs,cfs->f", frames, frames)
     loudest = np.argsort(-power, kind="stable")[:MOST_FRAMES]
     loudest = loudest[power[loudest] > 0.01 * power.max()]  # 20 dB below the loudest is another sound, or its echo
     window = np.hanning(size + 2)[1:-1].astype(np.float32)
-    out: NDArray[np.complex128] = np.fft.rfft(frames[:, loudest] * window, 2 * size, axis=2)
-    return out
+    powers, cross = np.zeros((2, size // 2 + 1)), np.zeros(size // 2 + 1, complex)
+    for frame in loudest:  # one by one: all at once leave the processor's cache, and take twice as long
+        left, right = spectra = np.fft.rfft(frames[:, frame] * window)
+        powers += spectra.real**2 + spectra.imag**2
+        cross += right.conj() * left
+    return powers[0], powers[1], cross
 
 
-def _level_db(left: NDArray[np.complex128], right: NDArray[np.complex128]) -> float:
+def _level_db(left: Power, right: Power) -> float:
     """How much louder the right channel is, dB, within +-60."""
-    powers = [float((side.real**2 + side.imag**2).sum()) + 1e-12 for side in (left, right)]
-    return float(np.clip(10 * np.log10(powers[1] / powers[0]), -60, 60))
+    return float(np.clip(10 * np.log10((right.sum() + 1e-12) / (left.sum() + 1e-12)), -60, 60))
 
 
-def _lag(left: NDArray[np.complex128], right: NDArray[np.complex128], rate_hz: int) -> tuple[float, float]:
+def _lag(power: Power, cross: NDArray[np.complex128], rate_hz: int) -> tuple[float, float]:
     """By how many seconds the right channel is first, and how clear that is, 0..1.
 
     The phase of each frequency counts as much as the two channels agree on it, and only where there is sound.
     """
-    cross = (right.conj() * left).sum(axis=0)
-    power = (left.real**2 + left.imag**2 + right.real**2 + right.imag**2).sum(axis=0)
-    hz = np.fft.rfftfreq(2 * left.shape[1] - 2, 1 / rate_hz)
+    size = 2 * len(cross) - 2
+    hz = np.fft.rfftfreq(size, 1 / rate_hz)
     audible = (hz >= BAND_HZ[0]) & (hz <= min(BAND_HZ[1], 0.45 * rate_hz)) & (power > 1e-5 * power.max())
     if audible.sum() < 8:
         return 0.0, 0.0
-    size = np.abs(cross)
-    phase = np.where(audible, cross / np.maximum(size, 1e-20), 0)
+    phase = np.where(audible, cross / np.maximum(np.abs(cross), 1e-20), 0)
     most = int(np.ceil(LARGEST_LAG_S * rate_hz))
     fine = 4  # steps to a sample
-    curve = np.fft.irfft(phase, fine * (2 * left.shape[1] - 2)) * fine
-    curve = np.concatenate([curve[-fine * most :], curve[: fine * most + 1]]) * (2 * left.shape[1] - 2)
+    curve = np.fft.irfft(phase, fine * size) * fine
+    curve = np.concatenate([curve[-fine * most :], curve[: fine * most + 1]]) * size
     best = int(curve.argmax())
     clear = float(np.clip(curve[best] / (2 * audible.sum()), 0, 1))
     return (best - fine * most) / fine / rate_hz, clear

@@ -2,7 +2,7 @@
 
 The motion of each 8 px cell (`motion`) is correlated with the level and the onsets of the sound (`hearing`) over
 lags of up to 0.12 s. The best cell is where the source is; the cells that share its fate, moving when it moves,
-are how far it reaches (common fate, Wertheimer 1923).
+are how far it reaches (common fate, Wertheimer 1923); what their fit is worth says `evidence`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avstream.localization.evidence import Fit, Series, fit, hearings, unit
 from avstream.localization.hearing import loudness
-from avstream.localization.motion import Motion, Step, placed_at
+from avstream.localization.motion import Motion, Step, cuts, placed_at
 
 Heat = NDArray[np.float32]
-Series = NDArray[np.floating]
 
 LAG_S = 0.12  # 3 frames at 25 a second: sound is slow, and cameras, codecs and lips are not exact
 FEWEST_STEPS = 8
@@ -34,23 +34,21 @@ class SynchronyMap:
     """The answer for one window, over its middle picture.
 
     `heatmap` is float32 (rows, columns) in [0, 1]: 0.5 and more where the source is. The rest says how sure it is:
-    `correlation` of the best cell (0..1), `surprise`: by how many standard deviations it exceeds what wrong lags
-    give, `rank`: the share of wrong lags at which no cell does better (0..1), `rival`: the best score elsewhere over
-    the best (0..1), `motion`: mean gray levels of change in the best cell, `moving`: the share of cells that move,
-    `swing`: how much the sound's level varies (standard deviation, 1 is 45 dB), `share`: of the window, what was seen
-    in one shot.
+    `fit` of the motion of the best thing to the sound, `rival`: the best score elsewhere over the best (0..1),
+    `moving`: the share of cells that move, `swing`: how much the sound's level varies (standard deviation, 1 is
+    45 dB), `pulse`: how much the thing's motion does (over its mean), `share`: of the window, what was seen in one
+    shot; `cut`: there is a cut or a hole in it.
     """
 
     heatmap: Heat
     peak: tuple[float, float]
-    correlation: float
-    surprise: float
-    rank: float
+    fit: Fit
     rival: float
-    motion: float
     moving: float
     swing: float
+    pulse: float
     share: float = 1.0
+    cut: bool = False
 
 
 class Synchrony:
@@ -72,17 +70,18 @@ class Synchrony:
         """
         steps = [step for step in self._motion.steps if step.start_s >= start_s - 1e-6 and step.end_s <= end_s + 1e-6]
         middle_s = (start_s + end_s) / 2
-        shot = shot_at(steps, middle_s)
-        heard = loudness(audio, rate_hz, start_s if audio_start_s is None else audio_start_s)
-        if heard is None or len(shot) < FEWEST_STEPS:
+        breaks = cuts(steps)
+        shot = shot_at(steps, breaks, middle_s)
+        if len(shot) < FEWEST_STEPS:
             return None
         share = (shot[-1].end_s - shot[0].start_s) / (end_s - start_s)
-        if share < SHARE:
+        heard = loudness(audio, rate_hz, start_s if audio_start_s is None else audio_start_s)
+        if share < SHARE or heard is None:
             return None
         starts, ends = np.array([step.start_s for step in shot]), np.array([step.end_s for step in shot])
         cells, lag = placed_at(shot, _nearest(ends, middle_s)), round(LAG_S / float(np.median(ends - starts)))
         found = compare(cells, heard.between(starts, ends), lag)
-        return found and replace(found, share=share)
+        return found and replace(found, share=share, cut=any(breaks))
 
 
 def synchrony(
@@ -106,15 +105,15 @@ def _nearest(times_s: Series, time_s: float) -> int:
     return int(np.abs(times_s - time_s).argmin())
 
 
-def shot_at(steps: Sequence[Step], time_s: float) -> list[Step]:
+def shot_at(steps: Sequence[Step], breaks: Sequence[bool], time_s: float) -> list[Step]:
     """The run of steps around a time, without a cut or a hole; empty when there is none."""
     runs: list[list[Step]] = [[]]
-    for step in steps:
+    for step, cut in zip(steps, breaks, strict=True):
         last = runs[-1][-1] if runs[-1] else step
         joined = last is step or (abs(step.start_s - last.end_s) < 1e-6 and step.cells.shape == last.cells.shape)
-        if step.cut or not joined:
+        if cut or not joined:
             runs.append([])
-        if not step.cut:
+        if not cut:
             runs[-1].append(step)
     runs = [run for run in runs if run]
     return min(runs, key=lambda run: max(run[0].start_s - time_s, time_s - run[-1].end_s), default=[])
@@ -129,30 +128,26 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
     moves = amount > MOVES
     if not moves.any():
         return None
-    own = _unit(_own(soft))
-    by_lag = _by_lag(own[:, moves], heard)
+    own = unit(_own(soft))
+    sounds = hearings(heard, lag).astype(np.float32)
     score = np.zeros(rows * columns, np.float32)
-    score[moves] = np.maximum(by_lag[np.arange(-lag, lag + 1)].max(axis=0), 0) * amount[moves] ** WEIGHT
+    score[moves] = np.maximum((sounds @ own[:, moves]).max(axis=0), 0) * amount[moves] ** WEIGHT
     if not score.any():
         return None
     smooth = cv2.blur(score.reshape(rows, columns), (3, 3), borderType=cv2.BORDER_REPLICATE)
     smooth *= moves.reshape(rows, columns)
-    heatmap, best, rival = _spread(smooth, cells, own)
-    wrong = np.ones(count, bool)
-    wrong[np.arange(-2 * lag, 2 * lag + 1) % count] = False
-    at_best = by_lag[:, np.count_nonzero(moves[:best])]
-    true, others = float(at_best[~wrong].max()), at_best[wrong]
-    tops = by_lag[wrong].max(axis=1)
+    whole = cells.reshape(count, -1)
+    sharp = _own(whole)
+    heatmap, best, body, rival = _spread(smooth, whole.mean(axis=0), unit(sharp), own)
+    moved = sharp[:, body].mean(axis=1)
     return SynchronyMap(
         heatmap=heatmap,
         peak=((best % columns + 0.5) / columns, (best // columns + 0.5) / rows),
-        correlation=true,
-        surprise=float((true - others.mean()) / max(0.05, float(others.std()))) if others.size else 0.0,
-        rank=float((tops < true).mean()) if tops.size else 0.0,
+        fit=fit(moved, sounds),
         rival=rival,
-        motion=float(amount[best]),
         moving=float(moves.mean()),
         swing=float(heard[0].std()),
+        pulse=float(moved.std()) / max(1e-6, float(whole[:, body].mean())),
     )
 
 
@@ -166,33 +161,18 @@ def _own(series: NDArray[np.floating]) -> Series:
     return out
 
 
-def _unit(series: Series) -> Series:
-    """Each column with a length of 1."""
-    out: Series = series / np.maximum(np.sqrt(np.square(series).sum(axis=0)), 1e-6)
-    return out
+def _spread(
+    smooth: Heat, energy: Series, sharp: Series, soft: Series
+) -> tuple[Heat, int, NDArray[np.bool_], float]:
+    """The heatmap, the best cell, the cells (n,) of its thing, and how good the best outside of it is, as a share.
 
-
-def _by_lag(motion: Series, heard: Series) -> Series:
-    """The correlation of each cell for each shift of the sound around the window, (T, cells).
-
-    Level, onsets and the two together are tried: what hums follows the one, what strikes the other.
+    From the scores (rows, columns), how much each cell moves (n,), and its motion (T, n) with and without neighbors.
     """
-    level, onset = _unit((heard - heard.mean(axis=1, keepdims=True)).T).T
-    features = np.stack([level, onset, _unit((level + onset)[:, None])[:, 0]]).astype(motion.dtype)
-    steps = np.arange(len(motion))
-    shifted = features[:, (steps[None] - steps[:, None]) % len(motion)]
-    out: Series = (shifted.reshape(-1, len(motion)) @ motion).reshape(3, len(motion), -1).max(axis=0)
-    return out
-
-
-def _spread(smooth: Heat, cells: Heat, moving: Series) -> tuple[Heat, int, float]:
-    """The heatmap, the best cell and how good the best cell outside its thing is, as a share."""
     rows, columns = smooth.shape
     heat = 0.45 * smooth / smooth.max()
     left, best, rival = smooth.copy(), int(smooth.argmax()), 0.0
-    own = _unit(_own(cells.reshape(len(cells), -1)))
-    energy = cells.mean(axis=0)
-    energy = energy - np.median(energy)
+    first = np.zeros(smooth.size, bool)
+    warm = energy - np.median(energy) > MOVES
     for thing in range(3):
         seed = int(left.argmax())
         share = float(left.flat[seed] / smooth.flat[best])
@@ -200,11 +180,12 @@ def _spread(smooth: Heat, cells: Heat, moving: Series) -> tuple[Heat, int, float
             rival = share
         if share < (SECOND if thing else 0.0) or share <= 0:
             break
-        fate = (moving[:, seed] @ own).reshape(rows, columns)
-        body = _body((fate > FATE) & (energy > MOVES), seed)
+        fate = soft[:, seed] @ sharp
+        body = _body(((fate > FATE) & warm).reshape(rows, columns), seed)
+        first = first if thing else body.ravel()
         heat[body] = np.maximum(heat[body], 0.5 + 0.5 * share * smooth[body] / max(float(smooth[body].max()), 1e-9))
         left[cv2.dilate(body.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = 0
-    return np.clip(heat, 0, 1).astype(np.float32), best, rival
+    return np.clip(heat, 0, 1).astype(np.float32), best, first, rival
 
 
 def _body(alike: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ class CapturedSound:
 
 
 class Feed(Protocol):
-    """One connection to a camera, a microphone or a network stream. It is used once: to connect again, make a new one."""
+    """One connection to a camera, a microphone or a network stream. To connect again, make a new one."""
 
     name: str  # for people; never with credentials
 
