@@ -24,7 +24,7 @@ from avstream.encoders.audio import mono
 from avstream.encoders.clip import PictureTokens
 from avstream.errors import ModelError
 from avstream.level import SILENCE_DBFS, loudness_dbfs
-from avstream.localization.fusion import Place, fuse, unattributed
+from avstream.localization.fusion import SURE_BEARING, Place, fuse, unattributed
 from avstream.localization.similarity import heatmap
 from avstream.localization.stereo import direction
 from avstream.localization.synchrony import Synchrony
@@ -33,7 +33,6 @@ from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.substitution import substitute
 
 GUARD_S = 0.25
-SURE_BEARING = 0.5
 Shown = Literal["source", "similarity"]
 
 

@@ -46,6 +46,12 @@ def test_a_clear_source_gets_a_box():
     assert place.heatmap.max() == 1
 
 
+def test_eyes_and_ears_that_contradict_each_other_give_no_box():
+    elsewhere = Bearing("left", -0.7, 0.9)
+    assert fuse(seen(), elsewhere).visible is None and fuse(seen(), elsewhere).direction == "left"
+    assert fuse(seen(), Bearing("left", -0.7, 0.2)).visible is True, "unsure ears contradict nobody"
+
+
 def test_nothing_seen_says_nothing_but_the_side():
     place = fuse(None, Bearing("left", -0.5, 0.9))
     assert (place.visible, place.heatmap, place.box, place.here, place.absent) == (None,) * 5
@@ -224,3 +230,15 @@ def test_the_fit_finds_the_chances_of_its_data():
     y = rng.random(4000) < 1 / (1 + np.exp(-(x @ (2.0, -1.0, 0.5))))
     assert logistic(x, y.astype(float)) == pytest.approx((2.0, -1.0, 0.5), abs=0.2)
     assert callable(fitted)
+
+
+@pytest.mark.parametrize("lit", [(1.0, 2.5), (0.5, 0.7), (2.0, 3.0)])
+def test_a_flash_in_a_still_picture_says_nothing(lit):
+    """Neither that the source is there, nor that it is not."""
+    times = np.arange(75) / 25
+    frames = np.repeat(texture()[None], 75, axis=0).astype(np.uint8)
+    frames[(times >= lit[0]) & (times < lit[1]), :80, :120] = 255
+    at = np.arange(3 * 16000) / 16000
+    audio = 0.3 * np.sin(2 * np.pi * 880 * at) * ((at >= 1.0) & (at < 2.5))
+    place = fuse(synchrony(frames, times, audio[None].astype(np.float32), 16000), UNKNOWN)
+    assert place.visible is None and place.box is None

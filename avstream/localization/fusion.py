@@ -25,6 +25,9 @@ TABLE = Path(__file__).with_name("fusion.json")
 SHARE = 0.66  # of the window that must have been seen before anything is claimed
 SURE_HERE = 0.8
 SURE_ABSENT = 0.9  # as sure as the scenes allow: real films move in more ways than those
+MOST_PULSE = 3.0  # what moves for less than a tenth of the window, as a flash does, says nothing of what does not
+SURE_BEARING = 0.5
+APART = 0.6  # of half the picture's width: ears and eyes that are further apart speak of two things
 FEATURES = ("correlation", "half", "spared", "freedom", "rival", "moving", "swing", "pulse", "agreement")
 
 
@@ -59,11 +62,18 @@ def fuse(seen: SynchronyMap | None, bearing: Bearing) -> Place:
     if seen is None or seen.cut or seen.share < SHARE:
         return Place(None, None, None, bearing.side, None, None)
     here, absent = chances(features(seen, bearing))
-    box = box_of(seen.heatmap, seen.peak) if here >= SURE_HERE and seen.fit.repeated else None
+    sure = here >= SURE_HERE and seen.fit.repeated and not contradict(seen, bearing)
+    box = box_of(seen.heatmap, seen.peak) if sure else None
     if box is not None:
         return Place(True, seen.heatmap, box, bearing.side, here, absent)
-    visible = False if absent >= SURE_ABSENT else None
+    visible = False if absent >= SURE_ABSENT and seen.pulse <= MOST_PULSE else None
     return Place(visible, None, None, bearing.side, here, absent)
+
+
+def contradict(seen: SynchronyMap, bearing: Bearing) -> bool:
+    """Whether the ears are sure that it is elsewhere than where the eyes see something move."""
+    across = 2 * seen.peak[0] - 1
+    return bearing.side is not None and bearing.confidence >= SURE_BEARING and abs(bearing.azimuth - across) > APART
 
 
 def unattributed(place: Place) -> Place:

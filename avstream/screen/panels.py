@@ -19,6 +19,7 @@ from avstream.wording import clock, phrase
 QUIET = (212, 212, 218)  # type of less weight: 7:1 still
 CALM = (110, 226, 184)  # the dot of "listening"
 FLOOR_DBFS = -60.0
+SOLID = 0.96  # over other words
 SMALLEST = 12  # type that can still be read at a desk
 ROW_STEP = 1.65
 PEAK_HOLD_S = 2.0
@@ -84,7 +85,7 @@ def status_panel(lines: Sequence[tuple[Mark, str]], size: int, window: tuple[int
     indent = 1.5 * size
     words = [shortened(text, size, room - indent - 0.6 * size) for _, text in lines]
     wide = indent + max(text_width(text, size) for text in words) + 0.6 * size
-    layer.panel(gap, gap, gap + wide, gap + step * len(lines) + 0.3 * size, round(0.4 * size))
+    layer.panel(gap, gap, gap + wide, gap + step * len(lines) + 0.3 * size, round(0.4 * size), PAPER, SOLID)
     for at, ((mark, _), text) in enumerate(zip(lines, words, strict=True)):
         middle = gap + 0.15 * size + step * (at + 0.5)
         _draw_mark(layer, mark, gap + 0.8 * size, middle, size)
@@ -117,7 +118,7 @@ def history_panel(
     layer, step, inset = Layer(*window), ROW_STEP * size, 0.6 * size
     (times, tail), natural = _history_columns(rows, size)
     left = right - min(natural, room)
-    layer.panel(left, top, right, top + step * len(rows) + inset, round(0.4 * size))
+    layer.panel(left, top, right, top + step * len(rows) + inset, round(0.4 * size), PAPER, SOLID)
     for at, row in enumerate(rows):
         middle = top + inset / 2 + step * (at + 0.5)
         color = INK if row.going else QUIET
