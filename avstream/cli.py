@@ -6,7 +6,10 @@ import argparse
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from avstream import __version__, presets
 from avstream.commands import file, live
@@ -14,6 +17,7 @@ from avstream.commands.options import complain
 from avstream.errors import AvstreamError
 
 INTERRUPTED = 130
+LETTING_GO_S = 0.4  # for threads that were told to end
 EXAMPLES = """\
 examples:
   avstream file movie.mp4 --srt movie.srt    narrate a movie, with captions for any player
@@ -51,18 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return AvstreamError.exit_code
 
 
-def entry() -> None:
+def entry() -> NoReturn:
     """The program: `main`, then the end of the process."""
     code = main()
-    left = [thread.name for thread in threading.enumerate() if thread.daemon]
-    if left:
-        # A model or a device that hangs: Python would crash when it comes back in the middle of the end.
-        if "--debug" in sys.argv:
-            print(f"avstream: left behind: {', '.join(left)}", file=sys.stderr)
+    patient_until = time.monotonic() + LETTING_GO_S
+    while (left := [thread.name for thread in threading.enumerate() if thread.daemon]) and (
+        time.monotonic() < patient_until
+    ):
+        time.sleep(0.01)
+    if left and "--debug" in sys.argv:
+        print(f"avstream: left behind: {', '.join(left)}", file=sys.stderr)
+    with suppress(OSError):  # who read it has gone
         sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    # All is written and closed. Python's own way out takes a second to take torch down, and crashes when a model or a
+    # device that hangs comes back in the middle of it.
+    os._exit(code)
 
 
 def parser() -> argparse.ArgumentParser:
