@@ -289,3 +289,19 @@ def test_the_keys_are_shown_for_some_seconds():
     screen.show_keys(102.0)
     assert (screen.render(frame, (640, 360), 102.5) != without).mean() > 0.1
     assert (screen.render(frame, (640, 360), 102.0 + KEYS_S) == without).all()
+
+
+def test_marks_of_a_picture_that_is_gone_are_gone():
+    """After a cut the box would be on something else; the words, and the side, go on."""
+    boxed = Sound("dog_bark", 0.97, True, (0.3, 0.2, 0.6, 0.7), None, -20.0)
+    heat = np.zeros((9, 16), np.float32)
+    heat[3:6, 6:10] = 1
+    before, after = photo(value=200), photo(value=40)
+    screen, plain = told(boxed, heatmap=heat), told(replace(boxed, box=None))
+    shown = settled(screen, before, (640, 360))
+    assert (shown != settled(plain, before, (640, 360))).any()
+    now_s = 102.5
+    assert (screen.render(after, (640, 360), now_s) == plain.render(after, (640, 360), now_s)).all()
+    screen.tell(narration(boxed, heatmap=heat))
+    anew = settled(screen, after, (640, 360), 103)
+    assert (anew != settled(plain, after, (640, 360), 103)).any(), "a new narration has its own place"

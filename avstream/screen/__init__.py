@@ -6,6 +6,7 @@ Pure: it opens no window and reads no clock but the stream's time that it is giv
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ STALE_S = 10.0  # what was narrated longer ago is not shown as if it were now
 KEYS_S, MESSAGE_S = 6.0, 4.0
 KEPT_EVENTS = 64
 BACKGROUND = (24, 24, 30)
+CUT_LEVELS = 30.0  # of 255, the mean change of THUMB from one picture to the next when it shows something else
+THUMB = (16, 9)
 
 
 class Screen:
@@ -39,6 +42,7 @@ class Screen:
         self._marks, self._caption, self._meter = Marks(), Caption(), panels.Meter()
         self._patches: dict[str, tuple[Hashable, Patch | None]] = {}
         self._fitted: tuple[VideoFrame, Picture] | None = None
+        self._thumb: Picture | None = None
         self.frozen, self.heatmap = False, True
         self.muted: list[str] = []
 
@@ -111,6 +115,8 @@ class Screen:
         if self._told_s is None:
             self._told_s = now_s
         fresh = now_s - self._told_s <= STALE_S
+        if picture is not None and not self.frozen and self._is_cut(picture):
+            self._misplace()
         look = self._look if fresh else NOTHING
         if self.frozen:
             self._frozen = self._frozen or (picture, look)
@@ -124,6 +130,16 @@ class Screen:
         self._meter.move(now_s)
         self._draw_panels(out, layout, now_s)
         return out
+
+    def _is_cut(self, picture: VideoFrame) -> bool:
+        """Whether this picture shows something else than the one before; for the same picture again it does not."""
+        before, self._thumb = self._thumb, cv2.resize(picture.rgb, THUMB, interpolation=cv2.INTER_AREA)
+        return before is not None and float(cv2.absdiff(before, self._thumb).mean()) > CUT_LEVELS
+
+    def _misplace(self) -> None:
+        """What was narrated had its place in a picture that is gone; the side that it comes from still holds."""
+        self._look = Look(tuple(replace(sound, box=None) for sound in self._look.sounds))
+        self._marks.clear()
 
     def _fit(self, picture: VideoFrame | None, layout: Layout) -> Picture:
         """The picture in its size on the screen; without one a calm dark ground."""

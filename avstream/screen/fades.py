@@ -50,6 +50,10 @@ class Marks:
         before = self._overlay(self._old, rgb).draw(rgb)
         return rgb if before is after else cv2.addWeighted(before, 1 - share, after, share, 0)
 
+    def clear(self) -> None:
+        """Nothing of what was shown belongs to the picture any more."""
+        self._old = self._new = NOTHING
+
     def _overlay(self, look: Look, rgb: Picture) -> Overlay:
         height, width = rgb.shape[:2]
         overlay = self._drawn.get(look)
