@@ -29,6 +29,7 @@ NEWS_AHEAD = 64  # a sink may be this far behind
 STATUS_S = 0.2
 LATENCIES = 3600
 FAREWELL_S = 1.0  # for each sink to write what is owed
+FAULTS_IN_A_ROW = 5
 CLOSING_S = 1.6  # for devices to let go, from the moment the loop is told to stop
 
 News = Narration | SoundEvent | Status
@@ -185,7 +186,8 @@ async def narrate_live(
 ) -> None:
     """Narrate live streams until `stop` is set or all have ended; their reports tell how it went.
 
-    A sink that can't be opened, a service that fails for good, and the narrator's own errors end it and are raised.
+    A sink that can't be opened, a service that fails for good, and the narrator's own errors end it and are raised; a
+    fault in a single window does not.
     Later on a source or a sink that fails is put into the stream's report and told to `complain`; the rest go on.
     In any case events end, sinks are closed, and devices are let go, within about 2 s of being told to stop.
     """
@@ -220,7 +222,7 @@ class _Loop:
         self._streams, self._thinker, self._services, self._complain = streams, thinker, services, complain
         self._model = Worker("model")
         self._came = asyncio.Event()
-        self._turn = 0
+        self._turn = self._faults = 0
         self._began = self._told_to_end = perf_counter()
         self._closing: dict[str, asyncio.Future[None]] = {}
         for stream in streams:
@@ -285,7 +287,23 @@ class _Loop:
                 self._came.clear()
                 continue
             window, stream.waiting = stream.waiting, None
-            stream.take(window, await self._model.call(self._thinker.narrate, window, stream.name))
+            try:
+                stream.take(window, await self._model.call(self._thinker.narrate, window, stream.name))
+                self._faults = 0
+            except AvstreamError:
+                raise
+            except Exception as error:  # a fault of ours in one window must not end what runs for weeks
+                self._survive(stream, error)
+
+    def _survive(self, stream: LiveStream, error: Exception) -> None:
+        """Leave a window out and say so, once for each kind of fault; raises it when nothing else comes."""
+        self._faults += 1
+        if self._faults >= FAULTS_IN_A_ROW:
+            raise error
+        stream.report.dropped += 1
+        told = AvstreamError(f"a fault of ours: {type(error).__name__}: {error}; the window was left out")
+        if str(told) not in map(str, stream.report.errors):
+            self._failure(stream)(told)
 
     def _next(self) -> LiveStream | None:
         """The next stream, after the one that was served last, that has a window."""

@@ -70,7 +70,9 @@ class Overlay:
         sounds: Sequence[Sound] = (),
         caption: str = "",
         strength: float = STRENGTH,
+        crowded: int = 0,
     ) -> None:
+        """`crowded` are the rows at the top in which a box's name would be lost among other words."""
         self.width, self.height = width, height
         self._patch: Patch | None = None
         lines = wrap_caption(caption)
@@ -83,7 +85,7 @@ class Overlay:
         if heatmap is not None and heatmap.size:
             _draw_heat(layer, heatmap, strength)
         for sound in boxed:
-            _draw_box(layer, sound)
+            _draw_box(layer, sound, crowded)
         for side in sorted(sides, key=str):
             _draw_arrow(layer, 1 if side == "right" else -1)
         if lines:
@@ -149,8 +151,8 @@ def _outline(layer: Layer, heat: NDArray[np.float32]) -> None:
         cv2.drawContours(layer.alpha, rings, -1, 230, thick, cv2.LINE_AA)
 
 
-def _draw_box(layer: Layer, sound: Sound) -> None:
-    """The box of a sound, and its name on a small panel above it, or inside where there's no room."""
+def _draw_box(layer: Layer, sound: Sound, crowded: int) -> None:
+    """The box of a sound, and its name on a small panel above it, or below or inside where there's no room."""
     assert sound.box is not None
     width, height = layer.width, layer.height
     ends = (width - 1, height - 1) * 2
@@ -165,7 +167,10 @@ def _draw_box(layer: Layer, sound: Sound) -> None:
     if wide > width:
         return  # a thumbnail: the box alone says more than clipped words
     x = min(max(left - thick, 0), width - wide)
-    y = max(0, top - high - thick if top >= high + thick else min(top + 2 * thick, height - high))
+    above, below, inside = top - high - thick, bottom + thick, min(top + 2 * thick, height - high)
+    if crowded:
+        inside = bottom - high - 2 * thick
+    y = max(0, above if above >= crowded else below if crowded and below + high <= height else inside)
     layer.panel(x, y, x + wide, y + high, round(0.3 * size))
     layer.text(words, x + wide / 2, y + high / 2, size)
 

@@ -143,7 +143,7 @@ def soak(minutes: float, fault_every_s: float, folder: Path) -> Result:
             )
         try:
             wait_until(lambda: len(lines(folder)) == 2 and all(lines(folder).values()), START_S)
-            watch(program, result, minutes, fault_every_s, Faults(camera, broker, pulse, folder / "story.wav"))
+            watch(program, folder, result, minutes, fault_every_s, Faults(camera, broker, pulse, folder / "story.wav"))
             before = lines(folder)
             result.recovered = wait_until(lambda: all(lines(folder)[k] > n for k, n in before.items()), RECOVERY_S)
             told = time.monotonic()
@@ -168,12 +168,14 @@ def listening(broker: Mosquitto, path: Path) -> ExitStack:
     return stack
 
 
-def watch(program: subprocess.Popen, result: Result, minutes: float, fault_every_s: float, faults: Faults) -> None:
+def watch(
+    program: subprocess.Popen, folder: Path, result: Result, minutes: float, fault_every_s: float, faults: Faults
+) -> None:
     """Sample its memory, and break and mend things, until the time is over."""
     process, began = psutil.Process(program.pid), time.monotonic()
     next_fault_s, mend_at_s = fault_every_s, float("inf")
     while (now_s := time.monotonic() - began) < 60 * minutes:
-        assert program.poll() is None, "the program ended by itself"
+        assert program.poll() is None, f"it ended by itself, {program.returncode}: {last_words(folder)}"
         family = [process, *process.children(recursive=True)]
         result.rss_mib.append(sum(rss_of(member) for member in family) / 2**20)
         result.threads.append(process.num_threads())
@@ -194,6 +196,11 @@ def rss_of(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def last_words(folder: Path) -> str:
+    """What it said on stderr."""
+    return (folder / "stderr").read_text()[-3000:]
 
 
 def lines(folder: Path) -> dict[str, int]:

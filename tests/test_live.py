@@ -232,6 +232,24 @@ def test_a_service_that_fails_for_good_ends_it():
     assert sink.closed == 1
 
 
+def test_a_fault_in_one_window_is_told_and_survived():
+    sink, bell, heard = Collect(), Bell(), []
+    whole = bell.narrate
+
+    def narrate(window, source):
+        if window.index in (3, 5):
+            raise IndexError("out of range")
+        return whole(window, source)
+
+    bell.narrate = narrate
+    live = stream(Tone(), sink)
+    run([live], bell, complain=heard.append)
+    indices = [narration.index for narration in sink.of(Narration)]
+    assert {3, 5}.isdisjoint(indices) and {2, 4, 6, 7} <= set(indices)
+    assert len(heard) == 1 and "fault of ours: IndexError: out of range" in str(heard[0])
+    assert live.report.dropped == 2
+
+
 def test_a_bug_in_the_narrator_is_raised():
     sink = Collect()
     bell = Bell()

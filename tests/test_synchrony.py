@@ -235,6 +235,15 @@ def test_a_camera_is_followed():
     assert np.median(np.abs(poses + 3)) < 0.2 and not any(step.cut for step in motion.steps)
 
 
+def test_a_camera_that_was_gone_for_long_comes_back():
+    motion = Motion(keep_s=12.0)
+    picture = texture().astype(np.uint8)
+    for time_s in (0.0, 0.04, 0.08, 40.0, 40.04):
+        motion.push(time_s, picture)
+    assert [round(step.end_s, 2) for step in motion.steps] == [40.0, 40.04]
+    assert [step.cut for step in motion.steps] == [True, False]
+
+
 def test_memory_is_bounded():
     motion = Motion(keep_s=2.0)
     for k in range(200):

@@ -88,7 +88,7 @@ class Motion:
             self.steps.append(_apart(before, now))
         else:
             self.steps.append(_step(before, now))
-        while self.steps[0].start_s < time_s - self._keep_s:
+        while self.steps[0].end_s < time_s - self._keep_s:
             self.steps.pop(0)
 
 

@@ -125,7 +125,7 @@ class Screen:
         layout = arrange(width, height, picture.rgb.shape[:2] if picture else None)
         out = np.full((height, width, 3), BACKGROUND, np.uint8)
         left, top, right, bottom = layout.picture
-        out[top:bottom, left:right] = self._marks.draw(self._fit(picture, layout), look, now_s)
+        out[top:bottom, left:right] = self._marks.draw(self._fit(picture, layout), look, now_s, layout.crowded)
         self._caption.move(self._lines if fresh else (), now_s)
         self._meter.move(now_s)
         self._draw_panels(out, layout, now_s)

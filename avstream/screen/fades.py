@@ -38,27 +38,28 @@ class Marks:
         self._since_s = -FADE_S
         self._drawn: dict[Look, Overlay] = {}
 
-    def draw(self, rgb: Picture, wanted: Look, now_s: float) -> Picture:
-        """A picture with the marks of this moment, or `rgb` itself."""
+    def draw(self, rgb: Picture, wanted: Look, now_s: float, crowded: int = 0) -> Picture:
+        """A picture with the marks of this moment, or `rgb` itself; `crowded` as for `Overlay`."""
         if wanted is not self._new and now_s - self._since_s >= FADE_S:
             self._old, self._new, self._since_s = self._new, wanted, now_s
         self._drawn = {look: overlay for look, overlay in self._drawn.items() if look in (self._old, self._new)}
         share = min(max((now_s - self._since_s) / FADE_S, 0.0), 1.0)
-        after = self._overlay(self._new, rgb).draw(rgb)
+        after = self._overlay(self._new, rgb, crowded).draw(rgb)
         if share == 1:
             return after
-        before = self._overlay(self._old, rgb).draw(rgb)
+        before = self._overlay(self._old, rgb, crowded).draw(rgb)
         return rgb if before is after else cv2.addWeighted(before, 1 - share, after, share, 0)
 
     def clear(self) -> None:
         """Nothing of what was shown belongs to the picture any more."""
         self._old = self._new = NOTHING
 
-    def _overlay(self, look: Look, rgb: Picture) -> Overlay:
+    def _overlay(self, look: Look, rgb: Picture, crowded: int) -> Overlay:
         height, width = rgb.shape[:2]
         overlay = self._drawn.get(look)
         if overlay is None or (overlay.width, overlay.height) != (width, height):
-            overlay = self._drawn[look] = Overlay(width, height, heatmap=look.heatmap, sounds=look.sounds)
+            overlay = Overlay(width, height, heatmap=look.heatmap, sounds=look.sounds, crowded=crowded)
+            self._drawn[look] = overlay
         return overlay
 
 

@@ -30,6 +30,7 @@ class Layout:
     caption_room: float  # its most height
     history: tuple[float, float, float]  # right, top, widest
     history_rows: int
+    crowded: int  # rows of the picture, from its top, where the history may lie over it
     status_room: float
     meter: tuple[int, int, int]  # left, right, bottom
     middle_x: float
@@ -62,6 +63,7 @@ def arrange(width: int, height: int, picture: tuple[int, int] | None) -> Layout:
         rows, room = 5, width - 2 * gap
     elif box[3] + gap + 3 * ROW_STEP * size <= CAPTION_TOP * height:
         rows, room, bottom, history_top = MOST_ROWS, width - 2 * gap, CAPTION_TOP * height, box[3] + gap
+    crowded = 0 if picture is None or column or history_top > gap else max(0, round(bottom) - box[1])
     rows = min(rows, max(1, int((bottom - history_top - 0.6 * size) / (ROW_STEP * size))))
     inset, keys_bottom = ARROW_SIDE * stage, (CAPTION_TOP if picture else 0.49) * height
     return Layout(
@@ -72,6 +74,7 @@ def arrange(width: int, height: int, picture: tuple[int, int] | None) -> Layout:
         caption_room=(0.46 if picture is None else 0.22) * height,
         history=(right, history_top, room),
         history_rows=rows,
+        crowded=crowded,
         status_room=(stage if column else width if band else 0.5 * width) - 2 * gap,
         meter=(round(0.3 * inset), max(round(0.3 * inset) + 3, round(0.72 * inset)), height - gap),
         middle_x=stage / 2,
