@@ -8,6 +8,7 @@ narrations and figures before events, counted too. What blocks runs on threads o
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -114,7 +115,8 @@ class LiveStream:
         """Pass on how it goes; `shared_problems` are those of what all streams share."""
         level, self._level_dbfs = self._level_dbfs, FLOOR_DBFS
         now_s, problems = self.source.now_s(), self.source.problems + shared_problems
-        self._tell([Status(self.name, now_s, self._latency_s, self.report.dropped, level, problems)])
+        epoch_s = time.time() - now_s
+        self._tell([Status(self.name, now_s, self._latency_s, self.report.dropped, level, problems, epoch_s)])
 
     def end_events(self) -> None:
         """Whatever goes on ends."""

@@ -200,7 +200,8 @@ class Status:
 
     `level_dbfs` is the loudest 100 ms since the one before. `latency_s` is from the end of the last window to its
     narration, None before the first. `dropped` counts windows that were dropped because the narrator was busy.
-    `problems` has a short sentence for each thing that is wrong now.
+    `problems` has a short sentence for each thing that is wrong now. `epoch_s` is the Unix time at which the stream's
+    time would be 0 by the clocks of now: it moves when the clock is set, and when the machine slept.
     """
 
     source: str
@@ -209,3 +210,4 @@ class Status:
     dropped: int
     level_dbfs: float
     problems: tuple[str, ...] = ()
+    epoch_s: float | None = None

@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -71,6 +72,14 @@ def test_a_terminal_has_a_status_line_and_leaves_none_behind():
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", out)
     assert "● listening  ██████░░░░░░  -30 dBFS  latency 0.6 s  2 windows dropped" in plain
     assert out.rstrip().endswith("\x1b[2K") or out.index("\x1b[2K") > 0, "the line was wiped"
+
+
+def test_times_of_day_follow_a_clock_that_is_set():
+    def tell(sink):
+        sink.status(replace(status(), epoch_s=EPOCH_S + 3600))
+        sink.write(narration(1))
+
+    assert shown(tell).splitlines()[-1] == "15:03:22  silence"
 
 
 def test_narrow_terminals_do_not_wrap_the_status_line():

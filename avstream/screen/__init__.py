@@ -31,7 +31,7 @@ class Screen:
     """The state of one stream's window. Times are the stream's own; a caller with threads must lock around it."""
 
     def __init__(self, info: StreamInfo) -> None:
-        self._info = info
+        self._epoch_s = info.epoch_s
         self._status: Status | None = None
         self._events: dict[str, SoundEvent] = {}
         self._narration: Narration | None = None
@@ -65,6 +65,7 @@ class Screen:
     def status(self, status: Status) -> None:
         """Show how the stream is doing."""
         self._status = status
+        self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
         self._meter.target_dbfs = status.level_dbfs
 
     def say(self, message: str, now_s: float) -> None:
@@ -203,7 +204,7 @@ class Screen:
         return lines
 
     def _draw_history(self, out: Picture, layout: Layout, status: Patch | None) -> None:
-        rows = panels.history_rows(self._events.values(), self._info.epoch_s, layout.history_rows)
+        rows = panels.history_rows(self._events.values(), self._epoch_s, layout.history_rows)
         rows_key = (rows, layout, None if status is None else (status.columns.stop, status.rows.stop))
         _blend(self._cached("history", rows_key, lambda: self._history_patch(rows, layout, status)), out)
 

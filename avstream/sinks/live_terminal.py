@@ -94,6 +94,7 @@ class LiveTerminalSink(TerminalSink):
 
     def status(self, status: Status) -> None:
         """Renew the stream's line; a problem that came or went is printed, but not each time it is tried again."""
+        self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
         problems = {problem.partition(RETRY)[0] for problem in status.problems}
         with self._writing():
             for problem in sorted(problems - self._problems):

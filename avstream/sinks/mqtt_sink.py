@@ -101,6 +101,7 @@ class MqttSink:
 
     def status(self, status: Status) -> None:
         """Tell problems when they change, the level and how the narrator keeps up now and then."""
+        self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
         ours = self._ours()  # of the broker: over by the time that anybody hears of them
         problems = [problem for problem in status.problems if problem not in ours]
         self._state("problems", {"problems": problems})
