@@ -32,7 +32,6 @@ from avstream.models import Models
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.substitution import substitute
 
-GUARD_S = 0.25
 Shown = Literal["source", "similarity"]
 
 
@@ -62,7 +61,7 @@ class Narrator:
 
     def _narrate(self, window: Window, source: str) -> Narration:
         models, timings = self._models, dict[str, float]()
-        level = loudness_dbfs(around_focus(window), window.rate_hz)
+        level = level_of(window)
         frame = key_frame(window)
         eye = self._watch(window, source, timings)
         if level < SILENCE_DBFS:
@@ -140,13 +139,17 @@ def place_of(window: Window, eye: Synchrony, sounds: int) -> Place:
     return place if sounds == 1 else unattributed(place)
 
 
-def around_focus(window: Window) -> NDArray[np.float32]:
-    """The sound of what the window speaks for, and GUARD_S on either side: what sounds only elsewhere in it is told by
-    another window, and the cut end of a sound is easily taken for one of its own. (channels, n).
+def level_of(window: Window) -> float:
+    """How loud it is in what the window speaks for, in dBFS; in a pause of a sound, as loud as on the quieter side.
+
+    What sounds on one side only is told by another window, and its cut end is easily taken for a sound of its own.
     """
-    first = round((window.focus_start_s - GUARD_S - window.start_s) * window.rate_hz)
-    past = round((window.focus_end_s + GUARD_S - window.start_s) * window.rate_hz)
-    return window.audio[:, max(0, first) : past]
+    begin, end = (
+        round((time_s - window.start_s) * window.rate_hz) for time_s in (window.focus_start_s, window.focus_end_s)
+    )
+    parts = window.audio[:, begin:end], window.audio[:, :begin], window.audio[:, end:]
+    inside, before, after = (loudness_dbfs(part, window.rate_hz) for part in parts)
+    return inside if inside >= SILENCE_DBFS else max(inside, min(before, after))
 
 
 def key_frame(window: Window) -> VideoFrame | None:

@@ -121,8 +121,7 @@ class Narration:
     """What a window turned out to hold. No sounds means silence: `text` is then empty.
 
     `heatmap` is float32 (rows, columns) in [0, 1] over the key frame, or None when there is nothing to point at.
-    `level_dbfs` is the loudest 100 ms in and around the focus. `timings_ms` has the milliseconds of each stage that
-    ran.
+    `level_dbfs` is the loudest 100 ms of the focus. `timings_ms` has the milliseconds of each stage that ran.
     """
 
     source: str

@@ -57,7 +57,10 @@ def test_the_cut_end_of_a_sound_is_no_sound_of_its_own(nano):
     audio[: RATE // 2] = tone()[: RATE // 2]
     quiet = replace(window(audio), index=5, focus_start_s=1.0)
     assert nano.narrate(quiet, "edge").sounds == ()
-    assert nano.narrate(replace(quiet, focus_start_s=0.5), "edge").sounds, "but right beside it, it counts"
+    assert nano.narrate(replace(quiet, focus_start_s=0.4), "edge").sounds
+    audio[5 * RATE // 2 :] = tone()[: RATE // 2]
+    pause = replace(window(audio), index=5, focus_start_s=1.0)
+    assert nano.narrate(pause, "pause").sounds, "between two ends it goes on"
 
 
 def test_a_sound_is_claimed_with_its_evidence(nano):
