@@ -2,7 +2,7 @@
 # make test                set up what it needs and run every test
 # make check               lint and types
 # make soak                30 minutes of live streams while cameras, brokers and sound servers die and come back
-# make train               train the nano bundle again (see avstream/models/nano/README.md)
+# make train DATA=folder   train the nano bundle again (see avstream/models/nano/README.md for what is in the folder)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,7 +45,7 @@ check: setup
 	$(BIN)/mypy
 
 train: setup
-	$(BIN)/python -m pipelines.train_nano --resume
+	$(BIN)/python -m pipelines.train_nano --resume --data "$(DATA)"
 
 clean:
 	rm -rf .venv demo-out build dist

@@ -30,8 +30,8 @@ KNOWN = (*wording.LABELS, wording.OTHER)
 class Rules:
     """What one stream is to speak of. May be changed while it runs, from any thread: every change is one step.
 
-    `thresholds` are confidences from which a label is spoken of at all. Raises ConfigError for an unknown label or a
-    threshold outside 0..1.
+    An event of a label begins at its confidence in `thresholds`, else at BEGIN; for a label that has one, what is below
+    STAY of it is not narrated either. Raises ConfigError for an unknown label or a threshold outside 0..1.
     """
 
     thresholds: dict[str, float] = field(default_factory=dict)

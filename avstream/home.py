@@ -44,10 +44,6 @@ class StreamSettings:
     vtt: str | None = None
 
     def __post_init__(self) -> None:
-        if self.camera is None and self.mic in (None, "none"):
-            raise ConfigError(f"{self.name}: name a --camera or a --mic; `avstream devices` lists what there is")
-        if self.camera is None and self.mic == "stream":
-            raise ConfigError(f"{self.name}: --mic stream is the sound inside a --camera URL: name that URL")
         self.rules()
 
     def rules(self) -> Rules:

@@ -122,6 +122,14 @@ class LiveStream:
         """Whatever goes on ends."""
         self._tell(self._tracker.finish())
 
+    def losses(self) -> list[str]:
+        """What sinks were too slow for, a sentence each."""
+        return [
+            f"{self.name}: {outlet.dropped} narrations or events were dropped, as {outlet.sink.name} was too slow"
+            for outlet in self.outlets
+            if outlet.dropped
+        ]
+
     def _tell(self, told: Sequence[News]) -> None:
         self.report.events += sum(isinstance(news, SoundEvent) and news.phase == "began" for news in told)
         for outlet in self.outlets:
@@ -340,7 +348,7 @@ class _Loop:
         await asyncio.gather(*(outlet.farewell() for stream in self._streams for outlet in stream.outlets))
         for stream in self._streams:
             stream.report.wall_s = perf_counter() - self._began
-            stream.report.warnings = stream.source.warnings
+            stream.report.warnings = [*stream.source.warnings, *stream.losses()]
 
     async def closed(self) -> None:
         """Wait for the devices, but not for ones that hang."""

@@ -99,7 +99,9 @@ def test_nothing_there_at_the_start():
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ([], 2, "avstream devices"),
+        (["--mic", "none"], 2, "needs a camera or a microphone"),
+        (["--mic", "stream"], 2, "give one as --camera"),
+        (["--camera", "0", "--realtime"], 2, "--realtime and --loop"),
         (["--camera", "MOVIE"], 2, "--realtime"),
         (["--camera", "0", "--mute", "dog_bork"], 2, "did you mean 'dog_bark'"),
         (["--camera", "0", "--threshold", "bell"], 2, "LABEL=CONFIDENCE"),
@@ -124,6 +126,18 @@ def test_a_wrong_password_is_final(movie, tmp_path):
         done = run("--camera", movie, "--realtime", "--loop", "--mqtt", url, AVSTREAM_MQTT_PASSWORD="hunter2")
     assert done.returncode == 5, done.stderr
     assert "password" in done.stderr and "hunter2" not in done.stderr + done.stdout
+
+
+def test_a_movie_that_can_not_be_read_is_an_error(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"no movie" * 100)
+    done = run("--camera", tmp_path / "a.mp4", "--realtime")
+    assert done.returncode == 3 and "can't be read" in done.stderr
+
+
+def test_a_stream_without_sound_is_told(tmp_path):
+    silent = make_movie(tmp_path / "silent.mp4", duration_s=5.0, audio=False)
+    done = run("--camera", silent, "--realtime")
+    assert done.returncode == 0 and "has no sound: name a microphone" in done.stdout
 
 
 def test_several_streams_share_a_model(movie, tmp_path):

@@ -65,7 +65,9 @@ def add_source_options(command: argparse.ArgumentParser) -> None:
     """What to listen to."""
     group = command.add_argument_group("what to narrate")
     group.add_argument(
-        "--camera", metavar="WHICH", help="an index, a device path, or a URL (rtsp, http, udp); none without it"
+        "--camera",
+        metavar="WHICH",
+        help="an index, a device path, or a URL (rtsp, http, udp; USER:PASSWORD@ in it is shown nowhere); none without it",
     )
     group.add_argument(
         "--mic",
@@ -96,9 +98,10 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
     """Where narrations go, besides the terminal."""
     group = command.add_argument_group("outputs")
     group.add_argument("--window", action="store_true", help="show the picture with what sounds in it")
-    group.add_argument("--jsonl", metavar="PATH", help="one JSON object a window; - is standard output")
+    group.add_argument("--jsonl", metavar="PATH", help="one JSON object a window, and one an event; - is standard output")
     group.add_argument("--srt", metavar="PATH", help="captions as SubRip, timed from the start")
     group.add_argument("--vtt", metavar="PATH", help="captions as WebVTT, timed from the start")
+    group.add_argument("--mqtt-no-images", action="store_true", help="with --mqtt: publish no pictures")
 
 
 def add_broker_options(command: argparse.ArgumentParser) -> None:
@@ -109,29 +112,21 @@ def add_broker_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--mqtt", metavar="URL", help="mqtt[s]://[user@]host[:port][/base]")
     group.add_argument("--mqtt-password-file", metavar="PATH", help="a file whose first line is the password")
     group.add_argument("--mqtt-cafile", metavar="PATH", help="the certificate authority of an mqtts broker, as PEM")
-    group.add_argument("--mqtt-no-images", action="store_true", help="publish no pictures")
 
 
 def home_of(options: argparse.Namespace) -> Home:
     """The streams to narrate, from the options or from the file they name. Raises ConfigError."""
+    from avstream.sources.address import stream_name
+
     given = {name: getattr(options, name) for name in STREAM_OPTIONS if getattr(options, name)}
     if options.config is not None:
         if given:
             raise ConfigError(f"--config names the streams: put --{next(iter(given))} into {options.config}")
         return load(options.config)
-    name = given.pop("name", None) or default_name(options.camera, options.mic)
+    name = given.pop("name", None) or stream_name(options.camera)
     given["thresholds"] = parse_thresholds(given.pop("threshold", ()))
     lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
     return Home((StreamSettings(name, **{**given, **lists}),))
-
-
-def default_name(camera: str | None, mic: str | None) -> str:
-    """What a stream without a name is called: never by a whole URL, which may hold a password."""
-    if camera is None:
-        return "microphone"
-    if "://" in camera:
-        return camera.split("://", 1)[1].rsplit("@", 1)[-1].split("/")[0].split(":")[0] or "stream"
-    return f"camera-{camera}" if camera.isdigit() else Path(camera).stem or "camera"
 
 
 def narrate(options: argparse.Namespace) -> int:
@@ -154,7 +149,8 @@ def narrate(options: argparse.Namespace) -> int:
             runner.run(run.until_told(narrator))
     finally:
         conclude([stream.report for stream in run.streams], hub)
-    return run.code
+    errors = [error for stream in run.streams for error in stream.report.errors]
+    return run.code or max((error.exit_code for error in errors), default=0)
 
 
 class _Run:

@@ -194,7 +194,8 @@ class Screen:
             lines.append(("warning", f"waiting: nothing heard for over {STALE_S:.0f} s"))
         else:
             behind = "" if status.latency_s is None else f" · {status.latency_s:.1f} s behind"
-            lines.append(("dot", f"listening{behind}"))
+            dropped = f" · {status.dropped} dropped" if status.dropped else ""
+            lines.append(("dot", f"listening{behind}{dropped}"))
         if self.frozen:
             lines.append(("pause", "picture frozen"))
         if not self.heatmap:

@@ -6,6 +6,7 @@ import errno
 import re
 import socket
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import av
@@ -75,3 +76,20 @@ def _is_known(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_device(camera: str) -> bool:
+    """Whether this is a camera of this machine: its number or its device file."""
+    return camera.isdecimal() or camera.startswith("/dev/")
+
+
+def stream_name(camera: str | None) -> str:
+    """A name for people, without anything secret."""
+    if camera is None:
+        return "microphone"
+    if is_url(camera):
+        try:
+            return urlsplit(camera).hostname or "stream"
+        except ValueError:
+            return "stream"
+    return f"camera {camera}" if is_device(camera) else Path(camera).name

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, MotionFrame, StreamInfo, StreamItem, VideoFrame, Watermark
-from avstream.sources.address import hide, is_url
+from avstream.sources.address import hide, is_device, is_url, stream_name
 from avstream.sources.camera import CameraFeed
 from avstream.sources.capture import CapturedPicture, CapturedSound, Feed
 from avstream.sources.container import check_file
@@ -58,10 +57,10 @@ class LiveSource:
         max_side: int = 672,
     ) -> None:
         device = camera is None or is_device(camera)
-        _check(camera, microphone, realtime=realtime)
+        _check(camera, microphone, played=realtime or loop)
         microphone = microphone if microphone is not None else "" if device else "stream"
         self._info = StreamInfo(
-            name=name or _name(camera),
+            name=name or stream_name(camera),
             duration_s=None,
             has_video=camera is not None,
             has_audio=microphone != "none",
@@ -72,14 +71,19 @@ class LiveSource:
         self._eyes = _Eyes(picture_rate_hz, max_side)
         self._steady = SteadySound()
         self._supervisors: list[Supervisor] = []
+        self._network: NetworkFeed | None = None  # the connection of now
+        self._in_stream = microphone == "stream"  # where the sound should be
         is_file = camera is not None and not device and not is_url(camera)
         if camera is not None and device:
             self._supervise("picture", lambda: CameraFeed(camera))
         elif camera is not None:
-            sound = microphone == "stream"
-            what = "stream" if sound else "picture"
-            feed = lambda: NetworkFeed(camera, sound=sound, realtime=realtime, loop=loop)  # noqa: E731
-            self._supervise(what, feed, ends=is_file)
+            what = "stream" if self._in_stream else "picture"
+
+            def connect() -> NetworkFeed:
+                self._network = NetworkFeed(camera, sound=self._in_stream, realtime=realtime, loop=loop)
+                return self._network
+
+            self._supervise(what, connect, ends=is_file)
         if microphone not in ("none", "stream"):
             self._supervise("sound", lambda: MicrophoneFeed(microphone))
 
@@ -91,7 +95,10 @@ class LiveSource:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, a short sentence each."""
-        return tuple(problem for one in self._supervisors if (problem := one.problem) is not None)
+        found = [problem for one in self._supervisors if (problem := one.problem) is not None]
+        if self._network is not None and self._in_stream and self._network.has_sound is False:
+            found.append(f"{self._network.name} has no sound: name a microphone with --mic")
+        return tuple(found)
 
     @property
     def warnings(self) -> list[str]:
@@ -238,13 +245,10 @@ class _Inbox:
         return sorted(items, key=lambda item: item.start_s if isinstance(item, AudioChunk) else item.time_s)
 
 
-def is_device(camera: str) -> bool:
-    """Whether this is a camera of this machine: its number or its device file."""
-    return camera.isdecimal() or camera.startswith("/dev/")
-
-
-def _check(camera: str | None, microphone: str | None, *, realtime: bool) -> None:
+def _check(camera: str | None, microphone: str | None, *, played: bool) -> None:
     """Raises ConfigError, and SourceError for a file that is not there."""
+    if played and (camera is None or is_device(camera) or is_url(camera)):
+        raise ConfigError("--realtime and --loop play a movie as if it were live: name its file with --camera")
     if camera is None and microphone == "none":
         raise ConfigError("a live stream needs a camera or a microphone: leave out --mic none, or give --camera")
     if microphone == "stream" and (camera is None or is_device(camera)):
@@ -252,7 +256,7 @@ def _check(camera: str | None, microphone: str | None, *, realtime: bool) -> Non
     if camera is None or is_device(camera) or is_url(camera):
         return
     path = Path(camera)
-    if not realtime:
+    if not played:
         if path.exists():
             raise ConfigError(
                 f"{camera} is a file: add --realtime to play it as if it were live, or use `avstream file {camera}`"
@@ -262,18 +266,6 @@ def _check(camera: str | None, microphone: str | None, *, realtime: bool) -> Non
             "an address begins with rtsp://, http://, https://, udp:// or tcp://"
         )
     check_file(path)
-
-
-def _name(camera: str | None) -> str:
-    """A name for people, without anything secret."""
-    if camera is None:
-        return "microphone"
-    if is_url(camera):
-        try:
-            return urlsplit(camera).hostname or "stream"
-        except ValueError:
-            return "stream"
-    return f"camera {camera}" if is_device(camera) else Path(camera).name
 
 
 def _shrunk(picture: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
