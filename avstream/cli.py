@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import NoReturn
 
 from avstream import __version__, presets
 from avstream.commands import file, live
-from avstream.commands.options import complain
+from avstream.commands.options import complain, say
 from avstream.errors import AvstreamError
 
 INTERRUPTED = 130
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         return code
     except KeyboardInterrupt:
-        print("avstream: interrupted; what was narrated so far is kept", file=sys.stderr)
+        say("interrupted; what was narrated so far is kept")
         return INTERRUPTED
     except AvstreamError as error:
         if options.debug:
@@ -51,21 +52,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        print(f"avstream: a fault of ours: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        say(f"a fault of ours: {type(error).__name__}: {error}; --debug shows where")
         return AvstreamError.exit_code
 
 
 def entry() -> NoReturn:
     """The program: `main`, then the end of the process."""
     code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is on its way to the end
     patient_until = time.monotonic() + LETTING_GO_S
     while (left := [thread.name for thread in threading.enumerate() if thread.daemon]) and (
         time.monotonic() < patient_until
     ):
         time.sleep(0.01)
     if left and "--debug" in sys.argv:
-        print(f"avstream: left behind: {', '.join(left)}", file=sys.stderr)
-    with suppress(OSError):  # who read it has gone
+        say(f"left behind: {', '.join(left)}")
+    with suppress(OSError, ValueError, AttributeError):  # who read it has gone, or there never was anybody
         sys.stdout.flush()
     # All is written and closed. Python's own way out takes a second to take torch down, and crashes when a model or a
     # device that hangs comes back in the middle of it.
@@ -128,15 +130,13 @@ def list_presets(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from avstream.checkpoints import presence
+    from avstream.checkpoints import presence_of
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("preset", "what", "size", "licence", "here"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("preset", "here"))
     for name in presets.names():
         settings = presets.load(name)
-        parts = {presence(settings.language), presence(settings.audio_checkpoint)}
-        here = "not downloaded" if "not downloaded" in parts else parts.pop()
-        table.add_row(name, settings.description, settings.size, settings.licence, here)
+        table.add_row(name, settings.description, settings.size, settings.licence, presence_of(settings))
     Console(highlight=False).print(table)
     return 0

@@ -67,7 +67,8 @@ class Home:
         windows = [stream.name for stream in self.streams if stream.window]
         if len(windows) > 1:
             raise ConfigError(f"only one stream can have the window, found {', '.join(windows)}")
-        outputs = [path for s in self.streams for path in (s.jsonl, s.srt, s.vtt) if path and path != "-"]
+        named = [path for s in self.streams for path in (s.jsonl, s.srt, s.vtt) if path and path != "-"]
+        outputs = [Path(path).resolve() for path in named]
         for path in outputs:
             if outputs.count(path) > 1:
                 raise ConfigError(f"two outputs would be written to {path}: name another file")
@@ -86,7 +87,7 @@ def load(path: Path) -> Home:
     streams = []
     for name, settings in values.pop("streams").items():
         if not isinstance(settings, dict):
-            raise ConfigError(f"{path}: {name} must hold settings such as {{camera: 0}}, found {settings!r}")
+            raise ConfigError(f"{path}: {name} must hold settings such as {{camera: 0}}, found {shown(settings)}")
         streams.append(StreamSettings(str(name), **checked(settings, StreamSettings, f"{path}: {name}", ("name",))))
     return Home(tuple(streams), **checked(values, Home, str(path), ("streams",)))
 
@@ -121,4 +122,11 @@ def converted(value: Any, item: Field[Any], where: str) -> Any:
     wanted = {"str": "text", "bool": "true or false", "float": "a number", "tuple": "a list such as [speech, bell]"}
     example = wanted.get(kind, "numbers such as {speech: 0.8}")
     missing = "" if item.default is MISSING else f"; leave it out for {item.default!r}"
-    raise ConfigError(f"{where} must be {example}, found {value!r}{missing}")
+    raise ConfigError(f"{where} must be {example}, found {shown(value)}{missing}")
+
+
+def shown(value: Any) -> str:
+    """A value as it may be repeated in an error: without the password of an address."""
+    from avstream.sources.address import hide
+
+    return hide(repr(value))

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from avstream.errors import AvstreamError, SourceError
+from avstream.errors import AvstreamError, SinkError, SourceError
 from avstream.events import EventTracker, Rules
 from avstream.level import FLOOR_DBFS, loudness_dbfs
 from avstream.records import AudioChunk, Narration, SoundEvent, Status, VideoFrame, Window
@@ -87,7 +87,7 @@ class LiveStream:
         self.source, self.windower, self.rules, self.sinks = source, windower, rules, sinks
         self.name = source.info.name
         self.report = LiveReport(source=self.name)
-        self.waiting: Window | None = None
+        self.waiting: deque[Window] = deque()  # one, but for the last ones of a stream that has ended
         self.ended = False
         self.outlets: list[LiveOutlet] = []
         self._tracker = EventTracker(self.name, rules)
@@ -100,8 +100,16 @@ class LiveStream:
 
     def arrive(self, window: Window) -> None:
         """Take a window to be narrated; one that still waited is dropped."""
-        self.report.dropped += self.waiting is not None
-        self.waiting = window
+        self.report.dropped += len(self.waiting)
+        self.waiting.clear()
+        self.waiting.append(window)
+
+    def over(self) -> bool:
+        """Whether nothing more will be narrated; its events then end, though other streams go on."""
+        over = self.ended and not self.waiting
+        if over:
+            self.end_events()
+        return over
 
     def take(self, window: Window, narration: Narration) -> None:
         """Pass on a narration and what becomes of events."""
@@ -150,6 +158,14 @@ class LiveOutlet(Outlet):
             SoundEvent: getattr(sink, "event", None),
             Status: getattr(sink, "status", None),
         }
+
+    async def call(self, function: Callable[..., None], *arguments: object) -> bool:
+        """As for a movie; and a fault in one sink must not end what runs for weeks."""
+        try:
+            return await super().call(function, *arguments)
+        except Exception as error:
+            self.fail(SinkError(f"{self.sink.name} failed ({type(error).__name__}: {error}); all else goes on"))
+            return False
 
     def offer(self, news: News) -> None:
         """Add news for the sink, if it takes such; a new status replaces one that was not told yet."""
@@ -206,7 +222,8 @@ async def narrate_live(
         async with asyncio.TaskGroup() as group:
             running = []
             try:
-                await loop.open_sinks()
+                if not await loop.open_sinks(stop):
+                    return
                 running = [group.create_task(service.run(), name=type(service).__name__) for service in services]
                 await loop.work(stop)
             finally:
@@ -232,21 +249,33 @@ class _Loop:
         self._streams, self._thinker, self._services, self._complain = streams, thinker, services, complain
         self._model = Worker("model")
         self._came = asyncio.Event()
+        self._stop: asyncio.Event | None = None
         self._turn = self._faults = 0
         self._began = self._told_to_end = perf_counter()
         self._closing: dict[str, asyncio.Future[None]] = {}
         for stream in streams:
             stream.outlets = [LiveOutlet(sink, self._failure(stream)) for sink in stream.sinks]
 
-    async def open_sinks(self) -> None:
-        """Open every sink. Raises SinkError."""
+    async def open_sinks(self, stop: asyncio.Event) -> bool:
+        """Open every sink; whether that came to its end before `stop` was set. Raises SinkError."""
+        opening = asyncio.ensure_future(self._open_sinks())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return opening.done() and opening.result()
+        finally:
+            opening.cancel()
+            stopping.cancel()
+
+    async def _open_sinks(self) -> bool:
         for stream in self._streams:
             for outlet in stream.outlets:
-                if not await outlet.call(outlet.sink.open, stream.source.info):
-                    raise stream.report.errors[-1]
+                await outlet.open(stream.source.info)
+        return True
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Read, think and tell, until `stop` is set or every stream has ended."""
+        """Read, think and tell, until `stop` is set, every stream has ended, or nobody is told any more."""
+        self._stop = stop
         async with asyncio.TaskGroup() as group:
             running: list[asyncio.Task[Any]] = [group.create_task(self._tick(), name="status")]
             for stream in self._streams:
@@ -274,8 +303,7 @@ class _Loop:
                     stream.hear(item)
                 for window in stream.windower.push(item):
                     loop.call_soon_threadsafe(arrive, window)
-            for window in stream.windower.finish(stream.source.reached_s):
-                loop.call_soon_threadsafe(arrive, window)
+            loop.call_soon_threadsafe(stream.waiting.extend, stream.windower.finish(stream.source.reached_s))
 
         reader = Worker(f"read {stream.name}")
         try:
@@ -290,13 +318,13 @@ class _Loop:
 
     async def _think(self) -> None:
         """Narrate the streams' windows in turns, on one thread, until all have ended."""
-        while not all(stream.ended and stream.waiting is None for stream in self._streams):
+        while not all(stream.over() for stream in self._streams):
             stream = self._next()
-            if stream is None or stream.waiting is None:
+            if stream is None:
                 await self._came.wait()
                 self._came.clear()
                 continue
-            window, stream.waiting = stream.waiting, None
+            window = stream.waiting.popleft()
             try:
                 stream.take(window, await self._model.call(self._thinker.narrate, window, stream.name))
                 self._faults = 0
@@ -319,7 +347,7 @@ class _Loop:
         """The next stream, after the one that was served last, that has a window."""
         for step in range(len(self._streams)):
             turn = (self._turn + step) % len(self._streams)
-            if self._streams[turn].waiting is not None:
+            if self._streams[turn].waiting:
                 self._turn = turn + 1
                 return self._streams[turn]
         return None
@@ -362,5 +390,7 @@ class _Loop:
         def fail(error: AvstreamError) -> None:
             stream.report.errors.append(error)
             self._complain(error)
+            if self._stop and not any(outlet.working for each in self._streams for outlet in each.outlets):
+                self._stop.set()
 
         return fail

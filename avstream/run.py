@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
@@ -208,10 +208,18 @@ class Outlet:
         try:
             await self._worker.call(function, *arguments)
         except SinkError as error:
-            self.working = False
-            self._fail(error)
+            self.fail(error)
             return False
         return True
+
+    def open(self, info: StreamInfo) -> Awaitable[None]:
+        """Open the sink. Raises SinkError."""
+        return self._worker.call(self.sink.open, info)
+
+    def fail(self, error: SinkError) -> None:
+        """Leave the sink alone from now on."""
+        self.working = False
+        self._fail(error)
 
     def end(self) -> None:
         """Let the thread end once the sink is done."""

@@ -19,7 +19,7 @@ MAY = {
     "events": LIGHT,
     "checkpoints": {"errors", "presets"},
     "windows": LIGHT,
-    "sources": LIGHT,
+    "sources": LIGHT | {"workers"},
     "canvas": LIGHT,
     "overlay": LIGHT | {"canvas"},
     "screen": LIGHT | {"canvas", "overlay"},
@@ -29,8 +29,8 @@ MAY = {
     "run": LIGHT | {"windows", "workers"},
     "workers": set(),
     "live": LIGHT | {"events", "run", "windows", "workers"},
-    "home": LIGHT | {"events", "presets"},
-    "doctor": LIGHT | {"checkpoints", "models", "narrator", "presets", "sinks", "sources"},
+    "home": LIGHT | {"events", "sources"},
+    "doctor": LIGHT | {"checkpoints", "models", "narrator", "presets", "sinks", "sources", "workers"},
 } | {stage: LIGHT for stage in STAGES}
 
 

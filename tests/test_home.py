@@ -38,12 +38,20 @@ def test_the_example_in_the_error_is_right(tmp_path):
         ("streams: {a: {camera: 0, window: true}, b: {camera: 1, window: true}}", "only one stream"),
         ("streams: {a: {camera: 0, srt: x.srt}, b: {camera: 1, srt: x.srt}}", "two outputs"),
         ("streams: {a: {camera: 0}}\nhop: often", "must be a number"),
+        ("streams: {a: {camera: 0, srt: x.srt}, b: {camera: 1, vtt: ./x.srt}}", "two outputs"),
         ("a: b: c", "not valid YAML"),
     ],
 )
 def test_mistakes_are_told(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["door: 'URL'", "door: {camera: ['URL']}"])
+def test_no_password_is_repeated(tmp_path, text):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, "streams: {" + text.replace("URL", "rtsp://user:hunter2@cam/stream") + "}")
+    assert "hunter2" not in str(error.value) and "cam/stream" in str(error.value)
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -190,6 +190,43 @@ def test_a_sink_that_fails_costs_only_itself():
     assert len(bad.told) == 3 and bad.closed == 1 and len(good.of(Narration)) > 8
 
 
+def test_a_fault_in_a_sink_costs_only_that_sink():
+    odd, good, heard = Collect("odd"), Collect("good"), []
+    odd.status = lambda status: 1 / 0
+    run([stream(Tone(), odd, good)], Bell(), complain=heard.append)
+    assert len(heard) == 1 and isinstance(heard[0], SinkError) and "ZeroDivisionError" in str(heard[0])
+    assert len(good.of(Narration)) > 8 and odd.closed == 1
+
+
+def test_when_nobody_is_told_any_more_it_ends():
+    began = time.monotonic()
+    run([stream(Tone(), Collect("bad", fails_at=3))], Bell(), for_s=60)
+    assert time.monotonic() - began < 10
+
+
+def test_told_to_stop_while_a_sink_opens_it_ends_in_time():
+    slow, source = Collect("slow"), Tone()
+    slow.open = lambda info: time.sleep(4)
+    assert run([stream(source, slow)], Bell(), for_s=0.3) < 2.5
+    assert source.closed.is_set()
+
+
+def test_a_stream_that_ended_has_no_events_that_go_on():
+    short, other = Collect("short"), Collect("other")
+    ended_at = []
+
+    def event(event):
+        if event.phase == "ended":
+            ended_at.append(time.monotonic())
+
+    short.event = event
+    run([stream(Tone(seconds_long=8), short), stream(Tone("b"), other)], Bell(), for_s=3.0)
+    assert ended_at and time.monotonic() - ended_at[0] > 1.0, "well before the other one"
+    assert short.of(Narration)[-1].end_s == pytest.approx(8, abs=0.15)
+    indices = [narration.index for narration in short.of(Narration)]
+    assert indices == list(range(len(indices))), "the last ones are not dropped"
+
+
 def test_a_sink_that_can_not_be_opened_ends_it_at_once():
     source, good = Tone(), Collect("good")
     with pytest.raises(SinkError, match="can't be opened"):

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from avstream.commands.options import (
     add_model_options,
     complain,
     load_narrator,
+    say,
     seconds,
     settings_of,
 )
@@ -67,7 +69,7 @@ def add_source_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--camera",
         metavar="WHICH",
-        help="an index, a device path, or a URL (rtsp, http, udp; USER:PASSWORD@ in it is shown nowhere); none without it",
+        help="an index, a device path, or a URL (rtsp, http, udp; its USER:PASSWORD@ is never shown); none without it",
     )
     group.add_argument(
         "--mic",
@@ -98,7 +100,7 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
     """Where narrations go, besides the terminal."""
     group = command.add_argument_group("outputs")
     group.add_argument("--window", action="store_true", help="show the picture with what sounds in it")
-    group.add_argument("--jsonl", metavar="PATH", help="one JSON object a window, and one an event; - is standard output")
+    group.add_argument("--jsonl", metavar="PATH", help="a JSON object for each window and event; - is standard output")
     group.add_argument("--srt", metavar="PATH", help="captions as SubRip, timed from the start")
     group.add_argument("--vtt", metavar="PATH", help="captions as WebVTT, timed from the start")
     group.add_argument("--mqtt-no-images", action="store_true", help="with --mqtt: publish no pictures")
@@ -151,6 +153,13 @@ def narrate(options: argparse.Namespace) -> int:
         conclude([stream.report for stream in run.streams], hub)
     errors = [error for stream in run.streams for error in stream.report.errors]
     return run.code or max((error.exit_code for error in errors), default=0)
+
+
+class _Leaving(ThreadPoolExecutor):
+    """Where asyncio asks name servers: one that does not answer must not hold up the end."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
 
 
 class _Run:
@@ -213,6 +222,7 @@ class _Run:
         from avstream.live import narrate_live
 
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(_Leaving())
         if self._options.duration is not None:
             self._loop.call_later(self._options.duration, self._stop.set)
         services = [] if self._hub is None else [self._hub]
@@ -230,6 +240,7 @@ class _Run:
 
         def told(number: int, frame: object) -> None:
             if self.code:
+                self._board.close()  # or the terminal's cursor would stay hidden
                 os._exit(self.code)
             self.code = 128 + number
             self.stop()
@@ -271,11 +282,10 @@ def conclude(reports: Sequence[LiveReport], hub: MqttHub | None) -> None:
     """Say on stderr how it went."""
     for report in reports:
         for warning in report.warnings:
-            print(f"avstream: warning: {warning}", file=sys.stderr)
-        print(
-            f"avstream: {report.source}: {report.windows} windows, {report.events} sounds, {report.dropped} windows "
-            f"dropped, latency p50/p95 {report.latency_s(50):.2f}/{report.latency_s(95):.2f} s",
-            file=sys.stderr,
+            say(f"warning: {warning}")
+        say(
+            f"{report.source}: {report.windows} windows, {report.events} sounds, {report.dropped} windows dropped, "
+            f"latency p50/p95 {report.latency_s(50):.2f}/{report.latency_s(95):.2f} s"
         )
     if hub is not None and hub.lost:
-        print(f"avstream: warning: {hub.lost} messages could not be delivered to the broker", file=sys.stderr)
+        say(f"warning: {hub.lost} messages could not be delivered to the broker")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from avstream import presets
@@ -83,4 +84,10 @@ def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) 
 
 def complain(error: AvstreamError) -> None:
     """One line on stderr."""
-    print(f"avstream: {error}", file=sys.stderr)
+    say(str(error))
+
+
+def say(words: str) -> None:
+    """A line on stderr, if there is anybody to read it."""
+    with suppress(OSError, ValueError):
+        print(f"avstream: {words}", file=sys.stderr, flush=True)

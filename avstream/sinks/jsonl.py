@@ -27,6 +27,8 @@ class JsonlSink:
 
     def open(self, info: StreamInfo) -> None:
         """Start the file; for the second movie and later ones there is nothing to do."""
+        if self._file is None and self._stdout is None:
+            raise SinkError("standard output is closed and can't take JSON: --jsonl FILE writes it to a file")
         if self._file is not None and not self._file.is_open:
             self._file.open()
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from avstream.level import FLOOR_DBFS
 from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks.terminal import TerminalSink
-from avstream.wording import VOCABULARY
+from avstream.wording import words
 
 RETRY = "; trying again"  # and when, which changes with every try
 BAR_CELLS = 12
@@ -88,9 +88,9 @@ class LiveTerminalSink(TerminalSink):
     def event(self, event: SoundEvent) -> None:
         """Print what is urgent, when it begins."""
         if event.urgent and event.phase == "began":
-            words = VOCABULARY[event.label][0] if event.label in VOCABULARY else "unidentified sound"
+            text = f"URGENT: {words(event.label)}"
             with self._writing():
-                self._print(Text.assemble((self._stamp(event.onset_s), "cyan"), (f"URGENT: {words}", "bold reverse")))
+                self._print(Text.assemble((self._stamp(event.onset_s), "cyan"), (text, "bold reverse")))
 
     def status(self, status: Status) -> None:
         """Renew the stream's line; a problem that came or went is printed, but not each time it is tried again."""
@@ -113,8 +113,8 @@ class LiveTerminalSink(TerminalSink):
         at = time.strftime("%H:%M:%S", time.localtime(self._epoch_s + time_s))
         return f"{at}  {self._name}: " if self._named else f"{at}  "
 
-    def _note(self, time_s: float, words: str, style: str) -> Text:
-        return Text.assemble((self._stamp(time_s), "cyan"), (self._plain(words), style))
+    def _note(self, time_s: float, text: str, style: str) -> Text:
+        return Text.assemble((self._stamp(time_s), "cyan"), (self._plain(text), style))
 
     def _status_line(self, status: Status) -> Text:
         share = (status.level_dbfs - BAR_FROM_DBFS) / -BAR_FROM_DBFS
@@ -131,5 +131,5 @@ class LiveTerminalSink(TerminalSink):
         line = Text.assemble((self._plain(f"● {name}" + "  ".join(parts)), "dim" if quiet else ""), no_wrap=True)
         if status.problems:
             line.append(f"  {self._plain('; '.join(status.problems))}", "yellow")
-        line.overflow = "ellipsis"
+        line.overflow = "ellipsis" if self._plain("…") == "…" else "crop"
         return line

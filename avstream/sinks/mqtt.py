@@ -18,17 +18,17 @@ from typing import Any
 import aiomqtt
 
 from avstream.errors import SinkError
+from avstream.events import Rules
 from avstream.sinks import mqtt_topics as wire
-from avstream.sinks.mqtt_broker import Broker, connect, hang_up, part, reason, refusal
+from avstream.sinks.mqtt_broker import TIMEOUT_S, Broker, connect, hang_up, part, reason, refusal
 from avstream.sinks.mqtt_outbox import Outbox
-from avstream.sinks.mqtt_sink import MqttSink, Rules
+from avstream.sinks.mqtt_sink import MqttSink
 from avstream.sinks.mqtt_topics import OFFLINE, ONLINE, Topics, encode
 
-__all__ = ["Broker", "MqttHub", "MqttSink", "Rules"]
-
-MAX_AGE_S, MAX_COUNT = 60.0, 5000  # of what waits for a broker
 BATCH = 10  # publications that may be on their way at once
 RETRY_MIN_S, RETRY_MAX_S = 1.0, 30.0
+AWAY_S = 60.0  # that a broker may be away without loss
+MAX_AGE_S, MAX_COUNT = AWAY_S + RETRY_MAX_S + TIMEOUT_S, 5000  # of what waits: it is tried again some time after
 STEADY_S = 10.0  # a connection that held so long was a good one
 OWED_S, GOODBYE_S = 0.7, 0.3  # at the end, for what is still to be sent and for saying goodbye
 
@@ -64,7 +64,11 @@ class MqttHub:
         return self._outbox.lost
 
     def sink(self, stream: str, rules: Rules, labels: Sequence[str], *, images: bool = True) -> MqttSink:
-        """The sink of one stream; to be called before `run`. Without `images` no picture leaves the machine."""
+        """The sink of one stream, of `labels` and of what is none of them; to be called before `run`.
+
+        Without `images` no picture leaves the machine.
+        """
+        labels = wire.with_other(labels)
         slug = wire.slugify(stream)
         free = next(name for n in count(1) if (name := slug if n == 1 else f"{slug}-{n}") not in self._sinks)
         topics = Topics(self._broker.base, free)

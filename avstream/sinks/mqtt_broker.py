@@ -80,6 +80,7 @@ def _split(url: str) -> tuple[SplitResult, int]:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # a ValueError too, for a host that no name server could know
     except ValueError:
         raise ConfigError(f"{EXPECTED}; its host or its port can't be read") from None
     if parts.scheme not in PORTS or "://" not in url:
@@ -105,7 +106,7 @@ def _password(path: Path | None) -> str | None:
     if path is None:
         return os.environ.get(PASSWORD_VARIABLE) or None
     try:
-        password = path.read_text(encoding="utf-8").rstrip("\r\n")
+        password = path.read_text(encoding="utf-8-sig").partition("\n")[0].rstrip("\r")
     except OSError as error:
         raise ConfigError(f"can't read the MQTT password file {path}: {why(error)}") from error
     except UnicodeDecodeError:
@@ -124,7 +125,7 @@ def _tls(cafile: Path | None) -> ssl.SSLContext:
         raise ConfigError(f"can't read the CA file {cafile}: {why(error)}") from error
 
 
-async def connect(broker: Broker, identifier: str, will: aiomqtt.Will) -> aiomqtt.Client:
+async def connect(broker: Broker, identifier: str, will: aiomqtt.Will | None = None) -> aiomqtt.Client:
     """A connected client. Raises OSError or MqttError; then, and on cancellation, nothing is left open."""
     await _knock(broker)
     client = aiomqtt.Client(

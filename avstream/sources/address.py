@@ -73,7 +73,7 @@ def _is_known(url: str) -> bool:
         return True
     try:
         socket.getaddrinfo(host, None)
-    except OSError:
+    except (OSError, UnicodeError):
         return False
     return True
 
@@ -89,7 +89,7 @@ def stream_name(camera: str | None) -> str:
         return "microphone"
     if is_url(camera):
         try:
-            return urlsplit(camera).hostname or "stream"
+            return urlsplit(hide(camera)).hostname or "stream"
         except ValueError:
             return "stream"
     return f"camera {camera}" if is_device(camera) else Path(camera).name

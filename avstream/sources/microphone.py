@@ -36,7 +36,7 @@ class MicrophoneFeed:
     """The sound of one microphone in blocks of 100 ms, given by number, by (part of) its name, or "" for the default.
 
     48 kHz if it can, else at its usual rate; one or two channels. A block is stamped by when PortAudio says that its
-    first sample was heard. `dropped_s` is how much was dropped because the reader was slow.
+    first sample was heard.
     """
 
     def __init__(self, device: str) -> None:
@@ -50,9 +50,9 @@ class MicrophoneFeed:
         )
 
     @property
-    def dropped_s(self) -> float:
-        """Seconds of sound that were dropped because the reader was slow."""
-        return self._pump.dropped * BLOCK_S
+    def lost(self) -> dict[str, int]:
+        """What was dropped because the reader was slow -> how often; empty when all is well."""
+        return {"blocks of sound dropped": self._pump.dropped} if self._pump.dropped else {}
 
     def __iter__(self) -> Iterator[CapturedSound]:
         """Blocks as they come. Raises SourceError when it isn't there, can't be opened, or is lost."""
@@ -93,7 +93,10 @@ class MicrophoneFeed:
     def _open(self) -> Any:
         """A stream that runs. Raises SourceError."""
         with portaudio.session() as library:
-            microphone = pick(self._device, inputs(library))
+            try:
+                microphone = pick(self._device, inputs(library))
+            except SourceError as error:
+                raise SourceError(f"{error}{portaudio.caveat()}") from error
             channels = min(2, microphone.channels)
             try:
                 self._rate_hz = usable_rate_hz(library, microphone, channels)
@@ -128,6 +131,8 @@ class MicrophoneFeed:
 
     def _hear(self, data: NDArray[np.float32], count: int, times: Any, status: object) -> None:
         """PortAudio's callback: `data` is (count, channels), and its own."""
+        if self._closed.is_set():
+            return  # a stream that could not be closed, as its server hung, comes back
         now_s, length_s = time.monotonic(), count / self._rate_hz
         age_s = times.currentTime - times.inputBufferAdcTime
         if times.inputBufferAdcTime <= 0 or not 0 <= age_s <= OLDEST_S:

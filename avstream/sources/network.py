@@ -40,7 +40,7 @@ WORDS = {"video": "picture", "audio": "sound"}
 class NetworkFeed:
     """What PyAV can open: rtsp, http(s), udp or tcp addresses, and, with `realtime`, a file at its own speed.
 
-    `has_pictures` and `has_sound` are None until it is connected. No side of a picture is over 1280.
+    `has_sound` is None until it is connected. No side of a picture is over 1280.
     """
 
     def __init__(
@@ -49,7 +49,6 @@ class NetworkFeed:
         """A file plays once, or with `loop` again and again without a gap."""
         self._url, self._is_file, self._loop = url, realtime and not is_url(url), loop
         self.name = url if self._is_file else hide(url)
-        self.has_pictures: bool | None = None
         self.has_sound: bool | None = None
         self._wanted = [kind for kind, wanted in (("video", pictures), ("audio", sound)) if wanted]
         self._stop = threading.Event()
@@ -125,8 +124,7 @@ class NetworkFeed:
         """The streams that are wanted and there, by their numbers."""
         streams = [choose_stream(container, kind) for kind in self._wanted]
         streams = [stream for stream in streams if stream is not None]
-        kinds = {stream.type for stream in streams}
-        self.has_pictures, self.has_sound = "video" in kinds, "audio" in kinds
+        self.has_sound = any(stream.type == "audio" for stream in streams)
         if not streams:
             what = " or ".join(WORDS[kind] for kind in self._wanted)
             raise SourceError(f"{self.name} has no {what} that can be read here: try it in a player")
@@ -148,11 +146,17 @@ class NetworkFeed:
 
 
 def _received(container: Any, tracks: dict[int, Track]) -> Iterator[Arrived]:
-    """The packets of a live stream. An RTSP sender that reports its wall clock says when each was taken."""
+    """The packets of a live stream. An RTSP sender that reports its wall clock says when each was taken.
+
+    Where a format has no stamps (pictures by HTTP) libav makes them up, at a rate of its own: arrival tells better.
+    """
+    unstamped = bool(container.format.flags & av.format.Flags.no_timestamps.value)
     for packet in _demuxed(container, tracks):
         arrival_s, taken_s = time.monotonic(), None
         if not packet.size:
             continue
+        if unstamped:
+            packet.pts = packet.dts = None
         if container.start_time_realtime is not None and packet.pts is not None:
             wall_s = container.start_time_realtime / 1e6 + float(packet.pts * packet.time_base)
             taken_s = arrival_s - (time.time() - wall_s)

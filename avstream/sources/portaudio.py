@@ -25,6 +25,7 @@ MISSING = (
 
 _lock = threading.Lock()
 _streams: set[Any] = set()  # those of ours that are open
+_orphans: set[Any] = set()  # those among them that nobody wants, and that could not be closed when that was asked
 
 
 @contextmanager
@@ -36,6 +37,8 @@ def session() -> Iterator[Any]:
     if not _lock.acquire(timeout=LOCK_S):
         raise SourceError("the sound system does not answer: restart the sound server, or this machine")
     try:
+        while _orphans:
+            _end(_orphans.pop())
         is_old = "sounddevice" in sys.modules  # and so may be its list of devices
         library = _library()
         if is_old and not _streams:
@@ -61,11 +64,24 @@ def start(stream: Any) -> None:
 
 
 def close(stream: Any) -> None:
-    """Stop and close a stream, whatever became of it."""
+    """Stop and close a stream, whatever became of it; while the sound system hangs, that is left to the next session.
+
+    Raises SourceError for a sound system that hangs.
+    """
+    _orphans.add(stream)
     with session():
-        stream.abort(ignore_errors=True)
-        stream.close(ignore_errors=True)
-        _streams.discard(stream)
+        pass
+
+
+def _end(stream: Any) -> None:
+    stream.abort(ignore_errors=True)
+    stream.close(ignore_errors=True)
+    _streams.discard(stream)
+
+
+def caveat() -> str:
+    """What to add when a device is missed: while another is open, PortAudio knows only those that it began with."""
+    return "; one that was just plugged in is seen once no other microphone is open" if _streams else ""
 
 
 def abandon() -> None:
