@@ -68,23 +68,23 @@ class Layer:
                 cv2.circle(mask, (x, y), radius, 255, -1, cv2.LINE_AA)
         self.paint(left, top, mask, color, opacity)
 
-    def frame(self, left: float, top: float, right: float, bottom: float, thick: int, color: Color = ACCENT) -> None:
-        """The outline of a rectangle, inside of it."""
+    def frame(self, left: float, top: float, right: float, bottom: float, thick: int) -> None:
+        """The outline of a rectangle in ACCENT, inside of it."""
         for x, y, wide, high in (
             (left, top, right - left, thick),
             (left, bottom - thick, right - left, thick),
             (left, top, thick, bottom - top),
             (right - thick, top, thick, bottom - top),
         ):
-            self.paint(round(x), round(y), np.full((max(1, round(high)), max(1, round(wide))), 255, np.uint8), color)
+            self.paint(round(x), round(y), np.full((max(1, round(high)), max(1, round(wide))), 255, np.uint8), ACCENT)
 
-    def disc(self, center_x: float, center_y: float, radius: float, color: Color = PAPER, opacity: float = 1.0) -> None:
+    def disc(self, center_x: float, center_y: float, radius: float, color: Color) -> None:
         """A filled circle."""
         side = int(2 * radius) + 3
         mask = np.zeros((side, side), np.uint8)
         fixed = (round(side * 8), round(side * 8))  # 1/16 of a pixel
         cv2.circle(mask, fixed, round(16 * radius), 255, -1, cv2.LINE_AA, 4)
-        self.paint(round(center_x - side / 2), round(center_y - side / 2), mask, color, opacity)
+        self.paint(round(center_x - side / 2), round(center_y - side / 2), mask, color)
 
     def polygon(self, points: Sequence[tuple[float, float]], color: Color = INK) -> None:
         """A filled polygon with soft edges."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from avstream.errors import ModelError
-from avstream.presets import PACKAGE
+from avstream.presets import PACKAGE, Settings
 
 NANO = PACKAGE / "models" / "nano"
 Presence = Literal["embedded", "present", "not downloaded"]
@@ -54,6 +54,12 @@ def download(repository: str) -> Path:
             f"`hf download {repository}` (or copy its folder here and give the path), or use --preset nano, "
             "which needs no download"
         ) from error
+
+
+def presence_of(settings: Settings) -> Presence:
+    """Whether all that a preset needs can be loaded without a network."""
+    parts = {presence(settings.language), presence(settings.audio_checkpoint)}
+    return "not downloaded" if "not downloaded" in parts else "present" if "present" in parts else "embedded"
 
 
 def presence(checkpoint: str) -> Presence:

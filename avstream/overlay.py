@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from avstream.canvas import ACCENT, INK, PAPER, Layer, Patch, Picture, fit_size, text_width
 from avstream.records import Sound
-from avstream.wording import VOCABULARY
 from avstream.wording import caption as caption_of
+from avstream.wording import words
 
 LINE_CHARS = 42  # what accessibility guidelines allow on a line
 STRENGTH = 0.6  # opacity of the hottest spot
@@ -69,7 +69,6 @@ class Overlay:
         heatmap: NDArray[np.float32] | None = None,
         sounds: Sequence[Sound] = (),
         caption: str = "",
-        strength: float = STRENGTH,
         crowded: int = 0,
     ) -> None:
         """`crowded` are the rows at the top in which a box's name would be lost among other words."""
@@ -83,7 +82,7 @@ class Overlay:
             return
         layer = Layer(width, height)
         if heatmap is not None and heatmap.size:
-            _draw_heat(layer, heatmap, strength)
+            _draw_heat(layer, heatmap)
         for sound in boxed:
             _draw_box(layer, sound, crowded)
         for side in sorted(sides, key=str):
@@ -124,7 +123,7 @@ def draw_caption(layer: Layer, lines: Sequence[str], *, target: float | None = N
         layer.text(line, middle, top + inset / 2 + step * (at + 0.5), size)
 
 
-def _draw_heat(layer: Layer, heatmap: NDArray[np.float32], strength: float) -> None:
+def _draw_heat(layer: Layer, heatmap: NDArray[np.float32]) -> None:
     """The heatmap from dark violet over orange to yellow, more opaque where it is hotter, and an outline."""
     # Colored at a quarter of the size: a heatmap has no detail that is lost by it, and it is much faster.
     small = (max(2, layer.width // 4), max(2, layer.height // 4))
@@ -133,7 +132,7 @@ def _draw_heat(layer: Layer, heatmap: NDArray[np.float32], strength: float) -> N
     grid = cv2.GaussianBlur(clean, (3, 3), 0.6)
     heat = np.clip(cv2.resize(grid, small, interpolation=cv2.INTER_CUBIC), 0, 1)
     ramp = np.clip((heat - HEAT_FROM) / (HEAT_FULL - HEAT_FROM), 0, 1)
-    alpha = np.rint(255 * strength * ramp * ramp * (3 - 2 * ramp)).astype(np.uint8)
+    alpha = np.rint(255 * STRENGTH * ramp * ramp * (3 - 2 * ramp)).astype(np.uint8)
     bgr = cv2.applyColorMap((30 + 200 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)
     size = (layer.width, layer.height)
     cv2.resize(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), size, dst=layer.color, interpolation=cv2.INTER_LINEAR)
@@ -161,18 +160,18 @@ def _draw_box(layer: Layer, sound: Sound, crowded: int) -> None:
     for line, color in ((thick + 2 * max(1, thick // 2), PAPER), (thick, ACCENT)):
         cv2.rectangle(layer.color, (left, top), (right, bottom), color, line)
         cv2.rectangle(layer.alpha, (left, top), (right, bottom), 255, line)
-    words = VOCABULARY[sound.label][0] if sound.label in VOCABULARY else "unidentified sound"
-    size = fit_size((words,), max(11.0, 0.65 * target_size(width, height)), 0.9 * width)
-    wide, high = round(text_width(words, size) + size), round(1.5 * size)
+    name = words(sound.label)
+    size = fit_size((name,), max(11.0, 0.65 * target_size(width, height)), 0.9 * width)
+    wide, high = round(text_width(name, size) + size), round(1.5 * size)
     if wide > width:
-        return  # a thumbnail: the box alone says more than clipped words
+        return  # a thumbnail: the box alone says more than a clipped name
     x = min(max(left - thick, 0), width - wide)
     above, below, inside = top - high - thick, bottom + thick, min(top + 2 * thick, height - high)
     if crowded:
         inside = bottom - high - 2 * thick
     y = max(0, above if above >= crowded else below if crowded and below + high <= height else inside)
     layer.panel(x, y, x + wide, y + high, round(0.3 * size))
-    layer.text(words, x + wide / 2, y + high / 2, size)
+    layer.text(name, x + wide / 2, y + high / 2, size)
 
 
 def _draw_arrow(layer: Layer, way: int) -> None:
@@ -213,12 +212,10 @@ def draw(
     heatmap: NDArray[np.float32] | None = None,
     sounds: Sequence[Sound] = (),
     caption: str = "",
-    strength: float = STRENGTH,
 ) -> Picture:
     """A narrated copy of `rgb`, uint8 (H, W, 3); with nothing to draw, `rgb` itself.
 
     `heatmap` is float32 (rows, columns) in [0, 1] over the whole picture. For many pictures use `Overlay`.
     """
     height, width = rgb.shape[:2]
-    overlay = Overlay(width, height, heatmap=heatmap, sounds=sounds, caption=caption, strength=strength)
-    return overlay.draw(rgb)
+    return Overlay(width, height, heatmap=heatmap, sounds=sounds, caption=caption).draw(rgb)

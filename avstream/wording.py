@@ -41,10 +41,14 @@ OTHER = "other"  # a sound that is there, and is none of these
 SURE, LIKELY = 0.8, 0.5  # below the first a caption says "probably", below the second "possibly"
 
 
+def words(label: str) -> str:
+    """`dog barking`: the caption words of a label."""
+    return VOCABULARY[label][0] if label in VOCABULARY else "unidentified sound"
+
+
 def claim(sound: Sound) -> str:
     """`probably dog barking`: what was heard and how surely, without where."""
-    words = VOCABULARY[sound.label][0] if sound.label in VOCABULARY else "unidentified sound"
-    return hedge(sound) + words
+    return hedge(sound) + words(sound.label)
 
 
 def hedge(sound: Sound) -> str:
@@ -56,12 +60,12 @@ def hedge(sound: Sound) -> str:
 
 def phrase(sound: Sound) -> str:
     """`dog barking, left`: the caption words of one sound, without brackets."""
-    words = claim(sound)
+    text = claim(sound)
     if sound.direction in ("left", "right"):
-        words += f", {sound.direction}"
+        text += f", {sound.direction}"
     if sound.visible is False:
-        words += ", off-screen"
-    return words
+        text += ", off-screen"
+    return text
 
 
 def caption(sounds: Sequence[Sound]) -> str:
@@ -92,9 +96,9 @@ def heard(sounds: Sequence[Sound]) -> str:
 
 def named(text: str) -> set[str]:
     """The labels whose words a text contains."""
-    words = re.findall(r"[a-z]+", text.lower())
+    found = re.findall(r"[a-z]+", text.lower())
     return {
-        label for label, (_, _, stems) in VOCABULARY.items() if any(word.startswith(stems) for word in words)
+        label for label, (_, _, stems) in VOCABULARY.items() if any(word.startswith(stems) for word in found)
     }
 
 

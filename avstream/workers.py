@@ -13,6 +13,34 @@ T = TypeVar("T")
 GRACE_S = 2.0  # for work that was told to stop
 
 
+class NoAnswerError(Exception):
+    """A call that did not come back in time."""
+
+
+def within(limit_s: float, function: Callable[[], T], *, name: str) -> T:
+    """The result of a call that may hang, on a thread of this name. Raises what it raises.
+
+    Raises NoAnswerError when it takes longer; its thread is then left behind.
+    """
+    outcome: list[tuple[T | None, BaseException | None]] = []
+
+    def call() -> None:
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=call, name=name, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if not outcome:
+        raise NoAnswerError
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
 class Worker:
     """A daemon thread that runs what it is given, one call after another."""
 

@@ -134,12 +134,6 @@ def wander(n: int, rng: Rng, points: int, low: float, high: float) -> Signal:
     return np.interp(np.linspace(0, points - 1, n), np.arange(points), rng.uniform(low, high, points))
 
 
-def envelope_of(x: Signal, width: int) -> Signal:
-    """The moving average of |x| over `width` samples."""
-    c = np.cumsum(np.concatenate([np.zeros(width), np.abs(x)]))
-    return (c[width:] - c[:-width]) / width
-
-
 def to_peak(x: Signal, peak: float) -> NDArray[np.float32]:
     """Scaled so that the largest sample is `peak`; silence stays silence."""
     top = float(np.abs(x).max(initial=0.0))

@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream.errors import ModelError
+from avstream.evidence import EvidenceHead
 from avstream.wording import LABELS
 from pipelines.batches import Sampler
 from pipelines.corpus import load_corpus
-from pipelines.listener import HIDDEN, WIDTH, EvidenceHead, Listener, LogMel, Student, feature_extractor
+from pipelines.listener import HIDDEN, WIDTH, Listener, LogMel, Student, feature_extractor
 
 CALIBRATION_BATCHES = 90
 PRECISION = 0.75

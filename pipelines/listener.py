@@ -14,6 +14,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream.encoders.whisper import fuse
+from avstream.evidence import EvidenceHead
 from avstream.wording import LABELS
 
 RATE_HZ = 16000
@@ -52,18 +53,6 @@ def whisper_config() -> WhisperConfig:
         decoder_layers=1, decoder_attention_heads=4, decoder_ffn_dim=4 * WIDTH, vocab_size=256, pad_token_id=0,
         bos_token_id=1, eos_token_id=2, decoder_start_token_id=1, suppress_tokens=None, begin_suppress_tokens=None,
     )  # fmt: skip
-
-
-class EvidenceHead(nn.Module):
-    """The sound vector (n, 192) -> one logit a label (n, 21); the same layers as avstream.evidence reads."""
-
-    def __init__(self, dim: int, hidden: int, labels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, labels))
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """See the class."""
-        return self.layers(z)
 
 
 class Listener(nn.Module):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from avstream.encoders.audio import mono
-from avstream.localization import evidence, motion, synchrony
+from avstream.localization import fit, motion, synchrony
 from pipelines.localization_metrics import SIZE, box_truth, ciou, success
 from pipelines.localization_scenes import Scene, make_scene
 from pipelines.scene_sounds import Bank
@@ -25,7 +25,7 @@ Change = tuple[ModuleType, str, Any]
 
 def _one_kind(which: int) -> Callable[..., Any]:
     """`hearings` of the level (0) or the onsets (1) alone."""
-    return lambda heard, lag: evidence.hearings(heard[[which, which]], lag)
+    return lambda heard, lag: fit.hearings(heard[[which, which]], lag)
 
 
 def _no_fate(smooth: Any, energy: Any, sharp: Any, soft: Any) -> tuple[Any, int, Any, float]:

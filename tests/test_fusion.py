@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from avstream.localization import synchrony as synchrony_module
-from avstream.localization.evidence import Fit
+from avstream.localization.fit import Fit
 from avstream.localization.fusion import FEATURES, box_of, chances, features, fuse, unattributed, weights
 from avstream.localization.stereo import UNKNOWN, Bearing, direction
 from avstream.localization.synchrony import Synchrony, SynchronyMap, synchrony

@@ -285,6 +285,10 @@ class Flaky:
 
     name = "flaky"
 
+    @property
+    def lost(self):
+        return {"damaged packets": 2}
+
     def __iter__(self):
         yield CapturedPicture(time.monotonic(), np.zeros((2, 2, 3), np.uint8))
         raise SourceError("gone")
@@ -317,7 +321,8 @@ def test_pauses_grow_and_end_after_good_times(monkeypatch):
     supervisor.start()
     supervisor._thread.join(5)
     assert max(pauses) <= 0.6
-    assert supervisor.warnings[0].startswith("the picture was lost 10 times")
+    lost, counted = supervisor.warnings
+    assert lost.startswith("the picture was lost 10 times") and counted == "20 damaged packets"
 
 
 def test_a_fault_in_a_driver_costs_one_connection():

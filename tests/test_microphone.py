@@ -27,6 +27,7 @@ from avstream.sources.devices import (
 )
 from avstream.sources.microphone import MicrophoneFeed
 from avstream.sources.steady import SteadySound
+from avstream.sources.supervision import Supervisor
 from tests.pulse import pulse_server
 
 RATE = 48_000
@@ -87,7 +88,7 @@ def test_a_chirp_is_heard_when_it_is_played(pulse, chirp, device):
     # it can't have begun before paplay did, nor ended after that had seen it out
     earliest_s, latest_s = began_s - 0.045, ended_s[0] - len(reference) / RATE + 0.045
     assert earliest_s < blocks[number].monotonic_s + rest / RATE < latest_s
-    assert steady.gap_s == feed.dropped_s == 0.0
+    assert steady.gap_s == 0.0 and feed.lost == {}
     first = next(piece for piece in pieces if np.abs(piece.samples).max() > 0.05)
     assert earliest_s < first.monotonic_s + np.argmax(np.abs(first.samples[0]) > 0.05) / RATE < latest_s
 
@@ -199,18 +200,34 @@ def test_a_server_that_hung_is_heard_again(pulse, listener):
     assert program.returncode == 0
 
 
-def test_a_slow_reader_loses_the_oldest_and_that_is_counted(pulse, monkeypatch):
+def test_a_slow_reader_loses_the_oldest_and_that_is_counted_and_told(pulse, monkeypatch):
     monkeypatch.setattr("avstream.sources.microphone.MOST", 3)
-    feed = MicrophoneFeed("pulse")
-    blocks = iter(feed)
-    before = next(blocks)
+    feed, came, go_on = MicrophoneFeed("pulse"), [], threading.Event()
+
+    def take(block):
+        came.append(block)
+        go_on.wait(20)
+
+    supervisor = Supervisor("sound", lambda: feed, take)
+    supervisor.start()
+    try:
+        wait_until(lambda: feed.lost.get("blocks of sound dropped", 0) >= 3)
+        go_on.set()
+        wait_until(lambda: len(came) > 1)
+    finally:
+        go_on.set()
+        supervisor.close(5.0)
+    assert came[1].monotonic_s - came[0].monotonic_s > 0.25
+    (warning,) = supervisor.warnings
+    count, _, what = warning.partition(" ")
+    assert int(count) >= 3 and what == "blocks of sound dropped"
+
+
+def wait_until(condition):
     deadline = time.monotonic() + 10
-    while feed.dropped_s < 0.25:
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    after = next(blocks)
-    feed.close()
-    assert after.monotonic_s - before.monotonic_s > 0.25
 
 
 def test_an_unknown_device_is_told_with_those_there_are(pulse):

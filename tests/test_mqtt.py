@@ -96,6 +96,9 @@ async def test_discovery_is_whole_and_stable(broker):
         assert component["p"] in ("number", "switch") or component.get("en", True)
     kinds = {key.removeprefix("avstream_home-cams_kuche_"): one for key, one in config["cmps"].items()}
     assert kinds["event"]["evt_typ"] == ["dog_bark", "other"]
+    assert {key for key in kinds if key.startswith(("threshold", "mute"))} == {
+        "threshold_dog_bark", "mute_dog_bark", "threshold_other", "mute_other",
+    }  # fmt: skip
     assert kinds["threshold_dog_bark"]["en"] is False and kinds["mute_dog_bark"]["en"] is False
     assert not any(retained for topic, _, retained in ear.heard if topic.endswith("/event"))
 
@@ -239,6 +242,11 @@ async def test_settings_are_heard_told_and_told_when_they_change_here(broker):
         await until(lambda: ear.last("a/b/kitchen/threshold/dog_bark") == "0.7")
         await until(lambda: ear.last("a/b/kitchen/mute/rain") == "ON")
         assert rules.thresholds["dog_bark"] == 0.7 and rules.muted == {"rain"}
+        await ear.say("a/b/kitchen/threshold/other/set", "0.9")
+        await ear.say("a/b/kitchen/mute/other/set", "ON")
+        await until(lambda: ear.last("a/b/kitchen/threshold/other") == "0.9")
+        await until(lambda: ear.last("a/b/kitchen/mute/other") == "ON")
+        assert rules.thresholds["other"] == 0.9 and rules.muted == {"rain", "other"}
         rules.mute("dog_bark")  # a key pressed here
         sink.status(status())
         await until(lambda: ear.last("a/b/kitchen/mute/dog_bark") == "ON")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from avstream.localization.evidence import fit, hearings
+from avstream.localization.fit import fit, hearings
 from avstream.localization.hearing import loudness
 from avstream.localization.motion import Motion
 from avstream.localization.synchrony import Synchrony, synchrony

@@ -6,13 +6,13 @@ are imported by the checks only, and no credentials are ever shown.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avstream.doctor import brains, machine
 from avstream.doctor.check import REINSTALL, Check
+from avstream.workers import NoAnswerError, within
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,21 +46,14 @@ def visit_broker(url: str, password_file: Path | None, cafile: Path | None) -> C
 
 def run(function: Callable[[], Check], limit_s: float, name: str = "") -> Check:
     """One check, come what may."""
-    name, outcome = name or function.__name__.replace("_", " "), []
-
-    def call() -> None:
-        try:
-            outcome.append(function())
-        except BaseException as error:
-            text = " ".join(str(error).split())[:200]
-            outcome.append(Check(name, False, f"{type(error).__name__}: {text}", REINSTALL))
-
-    thread = threading.Thread(target=call, name=f"check {name}", daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    if not outcome:
+    name = name or function.__name__.replace("_", " ")
+    try:
+        return within(limit_s, function, name=f"check {name}")
+    except NoAnswerError:
         return Check(name, False, f"no answer for {limit_s:g} s", "restart this machine, and try again")
-    return outcome[0]
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())[:200]
+        return Check(name, False, f"{type(error).__name__}: {text}", REINSTALL)
 
 
 def print_checks(console: Console, done: list[Check]) -> int:

@@ -83,9 +83,8 @@ def presets_here() -> Check:
 
     lines = []
     for name in presets.names():
-        settings = presets.load(name)
-        there = {checkpoints.presence(settings.language), checkpoints.presence(settings.audio_checkpoint)}
-        lines.append(f"{name} {'not downloaded' if 'not downloaded' in there else 'here'}")
+        found = checkpoints.presence_of(presets.load(name))
+        lines.append(f"{name} {found if found == 'not downloaded' else 'here'}")
     return Check("presets", True, ", ".join(lines))
 
 

@@ -6,13 +6,12 @@ import asyncio
 import uuid
 from pathlib import Path
 
-import aiomqtt
-
 from avstream.doctor.check import Check
 from avstream.errors import AvstreamError
-from avstream.sinks.mqtt_broker import LOGGER, Broker, reason, refusal
+from avstream.sinks.mqtt_broker import Broker, connect, hang_up, part, reason, refusal
 
-STEP_S = 3.0  # to be reached, and to answer
+ANSWER_S = 6.0  # to be reached, and to take us
+LEAVE_S = 1.0
 
 
 def check_broker(url: str, password_file: Path | None, cafile: Path | None) -> Check:
@@ -33,12 +32,9 @@ def check_broker(url: str, password_file: Path | None, cafile: Path | None) -> C
 
 async def visit(wanted: Broker) -> None:
     """Connect to a broker as a client of a name of its own, and leave. Raises OSError, ssl.SSLError or MqttError."""
-    async with asyncio.timeout(STEP_S):  # aiomqtt's own errors of this step are mere text
-        _, writer = await asyncio.open_connection(wanted.host, wanted.port, ssl=wanted.tls)
-    writer.close()
-    client = aiomqtt.Client(
-        wanted.host, wanted.port, username=wanted.user, password=wanted.password, tls_context=wanted.tls,
-        identifier=f"avstream-doctor-{uuid.uuid4().hex[:8]}", timeout=STEP_S, logger=LOGGER,
-    )  # fmt: skip
-    async with client:
-        pass
+    async with asyncio.timeout(ANSWER_S):
+        client = await connect(wanted, f"avstream-doctor-{uuid.uuid4().hex[:8]}")
+    try:
+        await part(client, LEAVE_S)
+    finally:
+        await hang_up(client)

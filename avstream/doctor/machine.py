@@ -16,7 +16,6 @@ from avstream.errors import AvstreamError
 PACKAGES = ("torch", "transformers", "av", "opencv-python", "sounddevice", "aiomqtt", "numpy", "soxr", "rich")
 DECODERS = ("h264", "hevc", "vp9", "mpeg4", "mjpeg", "aac", "opus", "mp3", "pcm_s16le")
 ENCODERS = ("libx264", "aac")
-GROUP = "run `sudo usermod -aG video $USER`, then log out and in again"
 
 
 def python() -> Check:
@@ -89,9 +88,9 @@ def opencv() -> Check:
 
 def display() -> Check:
     """A screen for --window, by opening one in a process of its own: without a screen, OpenCV ends the program."""
-    from avstream.sinks.window import check_display
+    from avstream.sinks.window import check_display, lacks_display
 
-    if sys.platform not in ("win32", "darwin") and not os.environ.get("DISPLAY"):
+    if lacks_display():
         found = "Wayland without X" if os.environ.get("WAYLAND_DISPLAY") else "DISPLAY is not set"
         return Check("display", None, found, "for --window, start it from a desktop with X or XWayland")
     try:
@@ -124,7 +123,7 @@ def cameras() -> Check:
     there = devices.cameras()
     refused = [one.path for one in there if not one.readable]
     if refused:
-        return Check("cameras", False, f"{', '.join(refused)} may not be read", GROUP)
+        return Check("cameras", False, f"{', '.join(refused)} may not be read", devices.MAY_READ)
     if not there:
         return Check("cameras", None, "none", devices.no_camera().partition(": ")[2])
     return Check("cameras", True, ", ".join(f"{one.index} {one.name}" for one in there))

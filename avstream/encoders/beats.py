@@ -226,9 +226,9 @@ class BeatsEncoder:
 
     rate_hz = RATE_HZ
 
-    def __init__(self, model: Beats, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        self._model = model.to(device, dtype).eval().requires_grad_(False)
-        self._device, self._dtype = device, dtype
+    def __init__(self, model: Beats, *, device: torch.device) -> None:
+        self._model = model.to(device).eval().requires_grad_(False)
+        self._device = device
         self.dim = model.config.encoder_embed_dim
         self.layers_dim = self.dim * len(LAYERS_OF_ACL)
         least = model.config.input_patch_size
@@ -237,7 +237,7 @@ class BeatsEncoder:
     def _blocks(self, samples: NDArray[np.float32]) -> list[Tensor]:
         """One (T, d) a block. Sound shorter than one patch is padded with zeros to it."""
         padded = np.pad(samples, (0, max(0, self._least - samples.size)))
-        return [block[0] for block in self._model(features(padded)[None].to(self._device, self._dtype))]
+        return [block[0] for block in self._model(features(padded)[None].to(self._device))]
 
     @torch.inference_mode()
     def encode(self, samples: NDArray[np.float32]) -> Tensor:

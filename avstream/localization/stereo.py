@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avstream.localization.hearing import SILENCE_DBFS
 from avstream.records import Direction
 
 Power = NDArray[np.float64]
@@ -20,7 +21,6 @@ FULL_DB = 12.0  # a level difference that means "all the way to that side"
 FULL_LAG_S = 0.0006
 SIDE = 0.13  # azimuth from which on it is called left or right: 1.6 dB, or 0.08 ms
 LEAST = 0.3  # confidence below which nothing is said
-SILENCE_DBFS = -60.0
 SAME_DB = -60.0  # channels whose difference is so far below them were mono once
 FRAME = 2048
 MOST_FRAMES = 48  # the loudest ones tell enough

@@ -2,7 +2,7 @@
 
 The motion of each 8 px cell (`motion`) is correlated with the level and the onsets of the sound (`hearing`) over
 lags of up to 0.12 s. The best cell is where the source is; the cells that share its fate, moving when it moves,
-are how far it reaches (common fate, Wertheimer 1923); what their fit is worth says `evidence`.
+are how far it reaches (common fate, Wertheimer 1923); what their fit is worth says `fit`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avstream.localization.evidence import Fit, Series, fit, hearings, unit
+from avstream.localization.fit import Fit, Series, fit, hearings, unit
 from avstream.localization.hearing import loudness
 from avstream.localization.motion import Motion, Step, cuts, placed_at
 
@@ -61,10 +61,8 @@ class Synchrony:
         """Take a picture, uint8 (h, w) or (h, w, 3), of any size; one taken before is ignored. See `Motion.push`."""
         self._motion.push(time_s, picture)
 
-    def look(
-        self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int, audio_start_s: float | None = None
-    ) -> SynchronyMap | None:
-        """What moves between the two times with float32 (channels, n) from `audio_start_s` on (None: `start_s`).
+    def look(self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int) -> SynchronyMap | None:
+        """What moves between the two times with float32 (channels, n) from `start_s` on.
 
         None when it can't be told: silence, fewer than nine pictures, no motion, or a shot under half of the window.
         """
@@ -75,7 +73,7 @@ class Synchrony:
         if len(shot) < FEWEST_STEPS:
             return None
         share = (shot[-1].end_s - shot[0].start_s) / (end_s - start_s)
-        heard = loudness(audio, rate_hz, start_s if audio_start_s is None else audio_start_s)
+        heard = loudness(audio, rate_hz, start_s)
         if share < SHARE or heard is None:
             return None
         starts, ends = np.array([step.start_s for step in shot]), np.array([step.end_s for step in shot])

@@ -18,7 +18,7 @@ from avstream.wording import clock, phrase
 
 QUIET = (212, 212, 218)  # type of less weight: 7:1 still
 CALM = (110, 226, 184)  # the dot of "listening"
-FLOOR_DBFS = -60.0
+BAR_FROM_DBFS = -60.0
 SOLID = 0.96  # over other words
 SMALLEST = 12  # type that can still be read at a desk
 ROW_STEP = 1.65
@@ -182,8 +182,8 @@ class Meter:
     """The loudness bar: it glides to the level, and a line holds the peak for PEAK_HOLD_S."""
 
     def __init__(self) -> None:
-        self.target_dbfs = FLOOR_DBFS
-        self._level_dbfs = self._peak_dbfs = FLOOR_DBFS
+        self.target_dbfs = BAR_FROM_DBFS
+        self._level_dbfs = self._peak_dbfs = BAR_FROM_DBFS
         self._peak_s = self._at_s = 0.0
 
     def move(self, now_s: float) -> None:
@@ -202,11 +202,11 @@ class Meter:
             return
         cv2.rectangle(out, (left - 2, top - 2), (right + 1, bottom + 1), PAPER, -1)
         full = bottom - top
-        share, held = (min(max(1 - v / FLOOR_DBFS, 0.0), 1.0) for v in (self._level_dbfs, self._peak_dbfs))
+        share, held = (min(max(1 - v / BAR_FROM_DBFS, 0.0), 1.0) for v in (self._level_dbfs, self._peak_dbfs))
         if share > 0:
             cv2.rectangle(out, (left, bottom - round(share * full)), (right - 1, bottom - 1), QUIET, -1)
         for level in (-20, -40):
-            y = bottom - round((1 - level / FLOOR_DBFS) * full)
+            y = bottom - round((1 - level / BAR_FROM_DBFS) * full)
             cv2.line(out, (left, y), (right - 1, y), PAPER if share * full > bottom - y else QUIET, 1)
         if held > 0:
             y, thick = bottom - round(held * full), max(2, (right - left) // 4)

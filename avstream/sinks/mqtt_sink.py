@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 
 from avstream.errors import AvstreamError
+from avstream.events import Rules
 from avstream.overlay import draw, fit_caption
 from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks import mqtt_topics as wire
 from avstream.sinks.mqtt_outbox import Outbox
 from avstream.sinks.mqtt_topics import MUTE, OFF, OFFLINE, ON, ONLINE, THRESHOLD, Topics, encode
+from avstream.sources.frames import shrunk
 
 OVERLAY_EVERY_S = 5.0
 OVERLAY_PX = 640
 OVERLAY_QUALITY = 85
 LEVEL_EVERY_S = 0.95  # once a second, where windows come a little unevenly
 DIAGNOSTICS_EVERY_S = 10.0
-
-
-class Rules(Protocol):
-    """What of the user's settings is told, and can be set from afar."""
-
-    @property
-    def muted(self) -> Collection[str]:
-        """Labels that are not to be spoken of."""
-        ...
-
-    def begins_at(self, label: str) -> float:
-        """The confidence at which an event of a label begins."""
-        ...
 
 
 class MqttSink:
@@ -148,7 +137,7 @@ class MqttSink:
 
     def _rest(self) -> None:
         """The states of a stream in which nothing sounds and nothing is wrong."""
-        for topic in ("sound", "audio/all", *(f"audio/{label}" for label in wire.with_other(self._labels)), "problem"):
+        for topic in ("sound", "audio/all", *(f"audio/{label}" for label in self._labels), "problem"):
             self._state(topic, OFF)
         self._state("problems", {"problems": []})
 
@@ -163,11 +152,8 @@ class MqttSink:
         if not self._images or frame is None or narration is self._drawn:
             return
         self._drawn = narration
-        height, width = frame.rgb.shape[:2]
-        scale = min(1.0, OVERLAY_PX / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = frame.rgb if scale == 1 else cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA)
         caption = "\n".join(fit_caption(narration.sounds))
+        small = shrunk(frame.rgb, OVERLAY_PX)
         picture = draw(small, heatmap=narration.heatmap, sounds=narration.sounds, caption=caption)
         bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, OVERLAY_QUALITY])

@@ -124,7 +124,10 @@ def parse_setting(setting: str, payload: bytes) -> float | bool:
 def discovery(
     topics: Topics, name: str, labels: Sequence[str], *, version: str, images: bool
 ) -> dict[str, Any]:
-    """Everything that Home Assistant needs to show a stream as a device. `name` is the stream's for people."""
+    """Everything that Home Assistant needs to show a stream as a device.
+
+    `name` is the stream's for people; `labels` are all that an event may have, `other` among them.
+    """
     shown = f"{name[:1].upper()}{name[1:]} narrator"
     components = _sensors(topics, labels)
     if images:
@@ -153,7 +156,7 @@ def _sensors(topics: Topics, labels: Sequence[str]) -> dict[str, dict[str, Any]]
             "val_tpl": "{{ value_json.text | truncate(250, false, '…') }}",
         },
         "event": {
-            "p": "event", "name": "Sound event", "stat_t": topics.of("event"), "evt_typ": with_other(labels),
+            "p": "event", "name": "Sound event", "stat_t": topics.of("event"), "evt_typ": list(labels),
         },
         "sound": {"p": "binary_sensor", "name": "Sound", "dev_cla": "sound", "stat_t": topics.of("sound")},
         "problem": {

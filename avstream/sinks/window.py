@@ -39,6 +39,11 @@ HELP = (ord("?"), 0xFFBE)  # F1, as Qt and GTK have it
 INSTEAD = "or leave the window out: captions go to the terminal and over --mqtt all the same"
 
 
+def lacks_display() -> bool:
+    """Whether there is nothing to open a window on: neither Windows, a Mac nor an X server that is named."""
+    return sys.platform not in ("win32", "darwin") and not os.environ.get("DISPLAY")
+
+
 def check_display() -> None:
     """Open a window for a moment. Raises SinkError that says why none can be opened here."""
     Display("avstream", (64, 48)).close()
@@ -57,7 +62,7 @@ class Display:
     """The process that has the window. Opened by the constructor, which raises SinkError; so does `show`."""
 
     def __init__(self, title: str, size: tuple[int, int]) -> None:
-        if sys.platform not in ("win32", "darwin") and not os.environ.get("DISPLAY"):
+        if lacks_display():
             raise SinkError(f"no display: DISPLAY is not set; start this from a desktop, set DISPLAY, {INSTEAD}")
         self._complaints = tempfile.TemporaryFile()
         program = [sys.executable, "-P", window_process.__file__, title, *map(str, size)]

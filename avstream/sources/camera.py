@@ -13,6 +13,7 @@ import cv2
 
 from avstream.errors import SourceError
 from avstream.sources.capture import CapturedPicture
+from avstream.sources.devices import MAY_READ
 from avstream.sources.pump import Pump
 
 FIRST_S = 10.0  # a camera may take this long to wake up
@@ -31,6 +32,11 @@ class CameraFeed:
         self._pump: Pump[CapturedPicture] = Pump(
             self._pictures(), name=f"read {self.name}", most=2, first_s=FIRST_S, silence_s=SILENCE_S
         )
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """What was left out because the reader was slow -> how often; empty when all is well."""
+        return {"pictures left out to keep up": self._pump.dropped} if self._pump.dropped else {}
 
     def __iter__(self) -> Iterator[CapturedPicture]:
         """Pictures as they come, the oldest dropped when the reader is slow. Raises SourceError."""
@@ -58,9 +64,7 @@ class CameraFeed:
                 f"{self.name} is not there (no {path}): plug it in, or see `avstream devices` for those there are"
             )
         if not os.access(path, os.R_OK):
-            raise SourceError(
-                f"{self.name} may not be read: run `sudo usermod -aG video $USER`, then log out and in again"
-            )
+            raise SourceError(f"{self.name} may not be read: {MAY_READ}")
 
     def _pictures(self) -> Generator[CapturedPicture, None, None]:
         """Read on the pump's thread: every call here may block."""

@@ -32,6 +32,11 @@ class Feed(Protocol):
 
     name: str  # for people; never with credentials
 
+    @property
+    def lost(self) -> dict[str, int]:
+        """What was lost so far -> how often; empty when all is well."""
+        ...
+
     def __iter__(self) -> Iterator[CapturedPicture | CapturedSound]:
         """Connect, then hand over what comes, as it comes; blocks. For a live input there is no good end: it raises
         SourceError when it can't connect, when nothing comes for too long, and when it is lost. A file played at

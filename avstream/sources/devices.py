@@ -6,7 +6,6 @@ import os
 import shlex
 import struct
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from avstream.errors import SourceError
 from avstream.sources import portaudio
+from avstream.workers import NoAnswerError, within
 
 T = TypeVar("T")
 ANSWER_S = 4.0  # what takes longer to list has hung
@@ -27,6 +27,7 @@ PROBED = 4  # where the system has no list of cameras, the first few numbers are
 QUERYCAP = 0x80685600  # V4L2: VIDIOC_QUERYCAP
 CAPABILITIES = struct.Struct("16s32s32sIII12x")  # driver, card, bus, version, of all nodes, of this node
 CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes
+MAY_READ = "run `sudo usermod -aG video $USER`, then log out and in again"  # a camera, on Linux
 HAS_OWN = 0x8000_0000  # V4L2_CAP_DEVICE_CAPS: the last number is filled in
 
 
@@ -58,7 +59,7 @@ def microphones() -> list[Microphone]:
         with portaudio.session() as library:
             return inputs(library)
 
-    return within(ANSWER_S, look)
+    return answer(ANSWER_S, look)
 
 
 def inputs(library: Any) -> list[Microphone]:
@@ -82,7 +83,7 @@ def cameras() -> list[Camera]:
     """All that can be seen with, by number; one that may not be read is there too."""
     if sys.platform == "linux":
         return video_nodes(Path("/sys/class/video4linux"), Path("/dev"))
-    return within(5 * ANSWER_S, lambda: [Camera(i, "", f"camera {i}") for i in range(PROBED) if opens(i)])
+    return answer(5 * ANSWER_S, lambda: [Camera(i, "", f"camera {i}") for i in range(PROBED) if opens(i)])
 
 
 def video_nodes(nodes: Path, files: Path) -> list[Camera]:
@@ -132,26 +133,15 @@ def opens(index: int) -> bool:
         cv2.utils.logging.setLogLevel(before)
 
 
-def within(seconds: float, function: Callable[[], T]) -> T:
-    """The result of a call that may hang. Raises what it raises, and SourceError when it takes longer."""
-    outcome: list[tuple[T | None, BaseException | None]] = []
-
-    def call() -> None:
-        try:
-            outcome.append((function(), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=call, name="devices", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
+def answer(limit_s: float, function: Callable[[], T]) -> T:
+    """What a device call gives. Raises what it raises, and SourceError when it takes longer."""
+    try:
+        return within(limit_s, function, name="devices")
+    except NoAnswerError:
         portaudio.abandon()
-        raise SourceError(f"the devices gave no answer for {seconds:g} s: restart the sound server, or unplug cameras")
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]
+        raise SourceError(
+            f"the devices gave no answer for {limit_s:g} s: restart the sound server, or unplug cameras"
+        ) from None
 
 
 def pick(wanted: str, there: list[Microphone]) -> Microphone:
@@ -217,7 +207,7 @@ def show(console: Console, kind: str, rows: list[tuple[str, str]], otherwise: st
 
 def describe_camera(camera: Camera) -> str:
     """What a camera is, in a row of the table."""
-    rights = "" if camera.readable else "; not yours to read: run `sudo usermod -aG video $USER`, then log in again"
+    rights = "" if camera.readable else f"; not yours to read: {MAY_READ}"
     return f"{camera.name} ({camera.path}{rights})" if camera.path else camera.name
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -118,6 +119,16 @@ def upright(
     picture = picture[:, ::-1] if flip_x else picture
     picture = picture[::-1] if flip_y else picture
     return np.ascontiguousarray(picture, dtype=np.uint8)
+
+
+def shrunk(picture: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
+    """A picture, uint8 (H, W, 3), scaled down if a side is longer than `max_side`, else itself."""
+    height, width = picture.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def trimmed(chunk: AudioChunk, start_s: float, end_s: float) -> list[AudioChunk]:

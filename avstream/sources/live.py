@@ -23,7 +23,7 @@ from avstream.sources.address import hide, is_device, is_url, stream_name
 from avstream.sources.camera import CameraFeed
 from avstream.sources.capture import CapturedPicture, CapturedSound, Feed
 from avstream.sources.container import check_file
-from avstream.sources.frames import MOTION_RATE_HZ, MOTION_SIDE, SOUND_GAP_S, trimmed
+from avstream.sources.frames import MOTION_RATE_HZ, MOTION_SIDE, SOUND_GAP_S, shrunk, trimmed
 from avstream.sources.microphone import MicrophoneFeed
 from avstream.sources.network import NetworkFeed
 from avstream.sources.steady import SteadySound
@@ -32,7 +32,8 @@ from avstream.sources.supervision import Supervisor
 PATIENCE_S = 0.5  # what comes later than this after it was taken is late
 MARK_S = 0.1
 BOUND_S = 10.0  # of stream that wait to be read
-SHOWN_SIDE = 1280
+SHOWN_SIDE = 1280  # of what people see
+PICTURE_RATE_HZ, PICTURE_SIDE = 2.0, 672  # of what the narrator sees
 CLOSE_S = 1.0  # for devices to let go
 
 
@@ -53,8 +54,6 @@ class LiveSource:
         realtime: bool = False,
         loop: bool = False,
         name: str | None = None,
-        picture_rate_hz: float = 2.0,
-        max_side: int = 672,
     ) -> None:
         device = camera is None or is_device(camera)
         _check(camera, microphone, played=realtime or loop)
@@ -68,7 +67,7 @@ class LiveSource:
         self._origin_s = self._epoch_s = 0.0
         self._read_once, self._stop = False, threading.Event()
         self._inbox = _Inbox()
-        self._eyes = _Eyes(picture_rate_hz, max_side)
+        self._eyes = _Eyes()
         self._steady = SteadySound()
         self._supervisors: list[Supervisor] = []
         self._network: NetworkFeed | None = None  # the connection of now
@@ -183,9 +182,8 @@ class LiveSource:
 class _Eyes:
     """One picture made into what is wanted of it: one to show, sometimes one to look at, one to see motion in."""
 
-    def __init__(self, rate_hz: float, max_side: int) -> None:
+    def __init__(self) -> None:
         self.latest: VideoFrame | None = None
-        self._rate_hz, self._max_side = rate_hz, max_side
         self._last_slot = -1
         self._seen_s = self._due_s = -1.0
 
@@ -194,17 +192,17 @@ class _Eyes:
         if time_s < 0 or time_s <= self._seen_s:
             return []
         self._seen_s = time_s
-        shown = _shrunk(rgb, SHOWN_SIDE)
+        shown = shrunk(rgb, SHOWN_SIDE)
         self.latest = VideoFrame(time_s, shown)
         made: list[VideoFrame | MotionFrame] = []
-        slot = math.floor(time_s * self._rate_hz)
+        slot = math.floor(time_s * PICTURE_RATE_HZ)
         if slot > self._last_slot:
             self._last_slot = slot
-            made.append(VideoFrame(time_s, _shrunk(shown, self._max_side)))
+            made.append(VideoFrame(time_s, shrunk(shown, PICTURE_SIDE)))
         step_s = 1 / MOTION_RATE_HZ
         if time_s >= self._due_s - step_s / 2:  # half a step: what comes 30 times a second jitters
             self._due_s = max(self._due_s + step_s, time_s)
-            made.append(MotionFrame(time_s, cv2.cvtColor(_shrunk(shown, MOTION_SIDE), cv2.COLOR_RGB2GRAY)))
+            made.append(MotionFrame(time_s, cv2.cvtColor(shrunk(shown, MOTION_SIDE), cv2.COLOR_RGB2GRAY)))
         return made
 
 
@@ -266,13 +264,3 @@ def _check(camera: str | None, microphone: str | None, *, played: bool) -> None:
             "an address begins with rtsp://, http://, https://, udp:// or tcp://"
         )
     check_file(path)
-
-
-def _shrunk(picture: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
-    """The picture, scaled down if a side is longer than `max_side`."""
-    height, width = picture.shape[:2]
-    scale = max_side / max(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -5,6 +5,7 @@ It knows feeds and errors only.
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
@@ -70,7 +71,8 @@ class Supervisor:
             times = "once" if self._times_lost == 1 else f"{self._times_lost} times"
             lost_s = self._lost_s + (time.monotonic() - self._good_s if self.problem else 0.0)
             found.append(f"the {self._what} was lost {times}, {lost_s:.0f} s in all")
-        counts = self._counts + Counter(getattr(self._feed, "lost", {}))
+        feed = self._feed
+        counts = self._counts + Counter(feed.lost if feed is not None else {})
         return found + [f"{count} {what}" for what, count in counts.items()]
 
     def _run(self) -> None:
@@ -82,6 +84,9 @@ class Supervisor:
             if self._ends:
                 self.failure, self.ended = error, True
                 return
+            # The error holds what it went through, a decoder with its threads and pictures too, and is held by it in
+            # turn: Python would clear that up some day, and until then every loss costs megabytes.
+            gc.collect()
             now_s = time.monotonic()
             if self._connected_s and now_s - self._connected_s >= GOOD_S:
                 pause_s = FIRST_PAUSE_S
@@ -109,7 +114,7 @@ class Supervisor:
         finally:
             feed.close()
             self._feed = None
-            self._counts += Counter(getattr(feed, "lost", {}))
+            self._counts += Counter(feed.lost)
         return None
 
     def _note_good(self) -> None:
