@@ -74,7 +74,9 @@ class Narrator:
         with stage(timings, "place"):
             place = place_of(window, eye, sounds=len(claims))
         sounds = tuple(
-            Sound(claim.label, claim.confidence, place.visible, place.box, place.direction, level)
+            Sound(
+                claim.label, claim.confidence, place.visible, place.box, place.direction, level, place.confidence
+            )  # fmt: skip
             for claim in claims
         )
         with stage(timings, "vision"):

@@ -95,6 +95,7 @@ class Sound:
     """One claim: what sounds, how sure (0..1, from the sound alone), and where.
 
     `visible` is None when it can't be told; `box` is (left, top, right, bottom) in [0, 1] of the picture.
+    `place_confidence` is how sure `visible` is (0..1), None without it.
     """
 
     label: str
@@ -103,6 +104,7 @@ class Sound:
     box: Box | None = None
     direction: Direction | None = None
     level_dbfs: float = -120.0
+    place_confidence: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The sound as plain JSON types."""
@@ -110,6 +112,7 @@ class Sound:
             "label": self.label,
             "confidence": round(self.confidence, 4),
             "visible": self.visible,
+            "place_confidence": None if self.place_confidence is None else round(self.place_confidence, 4),
             "box": None if self.box is None else [round(v, 4) for v in self.box],
             "direction": self.direction,
             "level_dbfs": round(self.level_dbfs, 1),

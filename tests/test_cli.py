@@ -64,7 +64,7 @@ def test_json_lines_hold_every_window_with_its_evidence(narrated):
     for line in lines:
         assert set(line) >= {"source", "index", "start_s", "end_s", "text", "sounds", "timings"}
         for sound in line["sounds"]:
-            assert set(sound) == {"label", "confidence", "visible", "box", "direction", "level_dbfs"}
+            assert set(sound) == {"label", "confidence", "visible", "place_confidence", "box", "direction", "level_dbfs"}
             assert 0 <= sound["confidence"] <= 1
     assert lines[1]["sounds"], "2 s of a loud tone are a sound"
 

@@ -56,7 +56,7 @@ def test_nothing_seen_says_nothing_but_the_side():
     place = fuse(None, Bearing("left", -0.5, 0.9))
     assert (place.visible, place.heatmap, place.box, place.here, place.absent) == (None,) * 5
     assert place.direction == "left"
-    assert fuse(None, UNKNOWN).confidence == 0
+    assert fuse(None, UNKNOWN).confidence is None
 
 
 def test_a_shot_that_is_too_short_claims_nothing():
@@ -111,7 +111,7 @@ def moving_with_cuts():
 def test_honest_nones(frames, channels):
     sound = beeps(channels=channels)
     place = fuse(synchrony(frames, TIMES[: len(frames)], sound, RATE_HZ), direction(sound, RATE_HZ))
-    assert (place.visible, place.box, place.direction, place.confidence) == (None, None, None, 0)
+    assert (place.visible, place.box, place.direction, place.confidence) == (None, None, None, None)
 
 
 def other_shots():
@@ -140,7 +140,7 @@ def test_a_cut_anywhere_is_never_a_box(kind):
             found = synchrony(both, times, beeps(), RATE_HZ)
             place = fuse(found, bearing)
             assert found is None or found.cut, f"the cut at {at} was not seen"
-            assert (place.visible, place.box, place.heatmap, place.confidence) == (None, None, None, 0)
+            assert (place.visible, place.box, place.heatmap, place.confidence) == (None, None, None, None)
             assert place.direction == "left"
 
 

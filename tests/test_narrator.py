@@ -104,7 +104,7 @@ def test_what_moves_with_the_sound_is_its_place(nano):
     seen = nano.narrate(replace(window(audio), motion=dancing(loud)), "seen")
     assert set(seen.timings_ms) == STAGES | {"motion"}
     (sound,) = seen.sounds
-    assert sound.visible is True and seen.heatmap is not None
+    assert sound.visible is True and seen.heatmap is not None and 0.8 <= sound.place_confidence <= 1
     left, top, right, bottom = sound.box
     assert left < 85 / 320 < right < 0.5 and top < 85 / 180 < bottom
     still = nano.narrate(replace(window(audio), motion=dancing(loud, moving=False)), "still")

@@ -48,10 +48,11 @@ class Place:
     absent: float | None
 
     @property
-    def confidence(self) -> float:
-        """How sure `visible` is, 0..1; 0 for None."""
-        chance = self.here if self.visible else self.absent
-        return chance if chance is not None and self.visible is not None else 0.0
+    def confidence(self) -> float | None:
+        """How sure `visible` is, 0..1; None without it."""
+        if self.visible is None:
+            return None
+        return self.here if self.visible else self.absent
 
 
 def fuse(seen: SynchronyMap | None, bearing: Bearing) -> Place:
