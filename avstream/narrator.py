@@ -73,24 +73,20 @@ class Narrator:
             claims = models.evidence.claims(self._heard_vector(window, z))
         with stage(timings, "place"):
             place = place_of(window, eye, sounds=len(claims))
-        sounds = tuple(
-            Sound(
-                claim.label, claim.confidence, place.visible, place.box, place.direction, level, place.confidence
-            )  # fmt: skip
-            for claim in claims
-        )
+        where = place.visible, place.box, place.direction
+        sounds = tuple(Sound(one.label, one.confidence, *where, level, place.confidence) for one in claims)
         with stage(timings, "vision"):
             picture = self._look(frame)
         with stage(timings, "substitution"):
             f = self._align(z)
             k = min(models.tokens, len(picture.patches))
             tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
-            where = place.heatmap
+            heat = place.heatmap
             if self._shown == "similarity" and frame is not None:
-                where = heatmap(scores.numpy(force=True), kept.numpy(force=True), picture.grid)
+                heat = heatmap(scores.numpy(force=True), kept.numpy(force=True), picture.grid)
         with stage(timings, "language"):
             text = models.language.describe(tokens, models.prompt, wording.heard(sounds))
-        return assemble(window, source, level, frame, self._checked(text, sounds), sounds, where, timings)
+        return assemble(window, source, level, frame, self._checked(text, sounds), sounds, heat, timings)
 
     def _watch(self, window: Window, source: str, timings: dict[str, float]) -> Synchrony:
         """The eye of a source, after it has seen the window; also in silence, so that it misses nothing."""
