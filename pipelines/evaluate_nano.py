@@ -135,7 +135,8 @@ def main() -> int:
     args = parser.parse_args()
     loaded = models.load(presets.load("nano"))
     narrator = Narrator(loaded)
-    scores: dict[str, object] = {
+    before = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}  # of the training, too
+    scores: dict[str, object] = before | {
         "esc10": {"fold": args.fold} | score_esc10(loaded, narrator, args.data / "esc10", args.fold),
         "movies": score_movies(narrator, args.data / "ave2"),
         "language": score_language(loaded, args.data / "esc10", args.fold),
