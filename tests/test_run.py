@@ -91,7 +91,7 @@ def test_every_window_reaches_every_sink_in_order():
     assert report.stream_s == pytest.approx(60) and report.silent == 58
     assert list(report.warnings) == ["tone: one thing was lost"] and not report.errors
     assert report.percentiles() == {"audio": (1.0, 1.0)}
-    assert not our_threads()
+    wait_for(lambda: not our_threads())
 
 
 def test_a_failing_sink_costs_only_itself():
