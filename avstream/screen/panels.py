@@ -13,12 +13,12 @@ from typing import Literal
 import cv2
 
 from avstream.canvas import ACCENT, INK, PAPER, Layer, Patch, Picture, shortened, text_width
+from avstream.level import BAR_FROM_DBFS
 from avstream.records import Sound, SoundEvent
 from avstream.wording import clock, phrase
 
 QUIET = (212, 212, 218)  # type of less weight: 7:1 still
 CALM = (110, 226, 184)  # the dot of "listening"
-BAR_FROM_DBFS = -60.0
 SOLID = 0.96  # over other words
 SMALLEST = 12  # type that can still be read at a desk
 ROW_STEP = 1.65

@@ -15,14 +15,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from avstream.level import FLOOR_DBFS
+from avstream.level import BAR_FROM_DBFS, FLOOR_DBFS
 from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks.terminal import TerminalSink
 from avstream.wording import words
 
 RETRY = "; trying again"  # and when, which changes with every try
 BAR_CELLS = 12
-BAR_FROM_DBFS = -60.0
 
 
 class StatusBoard:
