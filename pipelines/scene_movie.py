@@ -8,10 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2  # before av: the other way round their libraries clash
-
-# isort: split
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 

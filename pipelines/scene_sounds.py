@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
-import cv2  # noqa: F401  before av: the other way round their libraries clash
-
-# isort: split
 import av
 import numpy as np
 from numpy.typing import NDArray

@@ -11,8 +11,8 @@ READY_S = 15.0
 
 
 @contextmanager
-def x_server():
-    """A display of our own with a window manager (without one, Qt leaves one window in ten black), and its process."""
+def x_server(is_managed: bool = True):
+    """A display of our own, with a window manager unless told otherwise: its name and its process."""
     need("Xvfb", "openbox", "xprop", "xdotool", "ffmpeg")
     reader, writer = os.pipe()
     command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"]
@@ -20,20 +20,32 @@ def x_server():
     os.close(writer)
     with open(reader) as number:
         name = f":{number.readline().strip()}"
-    environment = {**os.environ, "DISPLAY": name}
+    try:
+        if is_managed:
+            with window_manager(name):
+                yield name, server
+        else:
+            yield name, server
+    finally:
+        server.kill()
+        server.wait()
+
+
+@contextmanager
+def window_manager(display: str):
+    environment = {**os.environ, "DISPLAY": display}
     manager = subprocess.Popen(["openbox"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def is_managed():
+    def is_there():
         ask = ["xprop", "-root", "_NET_SUPPORTING_WM_CHECK"]
         return "window id" in subprocess.run(ask, env=environment, capture_output=True, text=True).stdout
 
     try:
         deadline = time.monotonic() + READY_S
-        while not is_managed():
+        while not is_there():
             assert time.monotonic() < deadline, "openbox does not come"
             time.sleep(0.05)
-        yield name, server
+        yield
     finally:
-        for process in (manager, server):
-            process.kill()
-            process.wait()
+        manager.kill()
+        manager.wait()

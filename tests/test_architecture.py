@@ -75,11 +75,3 @@ def test_help_needs_no_torch_and_little_time():
     torch_came, cpu_s = output.splitlines()[-1].split()
     assert torch_came == "False"
     assert float(cpu_s) < 0.5
-
-
-@pytest.mark.parametrize("first", ["avstream.sources.movie", "avstream.sinks.video", "avstream.sinks.muxing"])
-def test_cv2_comes_before_av(first):
-    """The other way round, the first window that OpenCV opens hangs."""
-    code = f"import {first}, sys; names = list(sys.modules); print(names.index('cv2') < names.index('av'))"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert output.strip() == "True"

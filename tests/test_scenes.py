@@ -1,8 +1,5 @@
 import json
 
-import cv2  # noqa: F401  before av: the other way round their libraries clash
-
-# isort: split
 import av
 import numpy as np
 import pytest

@@ -9,9 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-
-# isort: split
 import av
 import numpy as np
 import pytest
@@ -359,9 +356,3 @@ def boxes(data: bytes) -> list[str]:
         found.append(data[4:8].decode())
         data = data[int.from_bytes(data[:4], "big") :]
     return found
-
-
-def test_cv2_comes_before_av():
-    code = "import sys, avstream.sinks.video; names = list(sys.modules); assert names.index('cv2') < names.index('av')"
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert cv2.__version__

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from avstream.errors import SinkError
@@ -100,7 +102,7 @@ def near(color, at=CENTER) -> bool:
 
 
 def window_id() -> int:
-    return int(xdo("search", "--sync", "--onlyvisible", "--name", "avstream").split()[0])
+    return int(xdo("search", "--sync", "--onlyvisible", "--class", "avstream").split()[0])
 
 
 def delete_window(display: str) -> None:
@@ -225,25 +227,29 @@ def is_ended(bench: Bench) -> bool:
     return bench.calls == ["closed"]
 
 
-def children() -> list[str]:
-    """Our processes that have a window."""
-    listed = subprocess.run(["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
-    return [line for line in listed.splitlines() if "window_process" in line]
+def children() -> list[int]:
+    """Our processes that have a window, or had one and were not waited for: the only ones of Python."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if child.name().startswith("python"):
+                found.append(child.pid)
+    return found
 
 
 def test_close_ends_all_of_it_and_calls_nobody(bench):
-    assert children()
+    assert children() and bench.calls == []
     bench.sink.close()
     bench.sink.close()
     assert not children() and bench.calls == []
 
 
 def test_a_window_that_hangs_is_ended_too(bench):
-    hung = int(subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "window_process"], capture_output=True).stdout)
+    (hung,) = children()
     os.kill(hung, signal.SIGSTOP)
     bench.tell(DOG)  # who tells does not wait
     bench.sink.close()
-    assert not children()
+    wait_for(lambda: not children())
 
 
 @pytest.mark.parametrize("lost", ["display", "window"])
@@ -289,27 +295,24 @@ def test_a_display_that_lets_us_in_passes(display, monkeypatch):
     assert not children()
 
 
-def test_opencv_without_windows_is_told_with_the_mend(display, tmp_path, monkeypatch):
+def test_every_window_is_painted_on_a_display_without_a_window_manager(tmp_path, monkeypatch):
+    """OpenCV's own windows stayed black in one start of twelve."""
+    with x_server(is_managed=False) as (name, _):
+        monkeypatch.setenv("DISPLAY", name)
+        for _ in range(6):
+            bench = Bench(tmp_path)
+            bench.sink.open(INFO)
+            bench.now_s += 10
+            wait_for(lambda: near(bench.color))  # noqa: B023
+            bench.sink.close()
+
+
+def test_a_machine_without_pygame_is_told_the_mend(display, tmp_path, monkeypatch):
     monkeypatch.setenv("DISPLAY", display)
-    headless = "The function is not implemented. Rebuild the library with Windows, GTK+ 2.x or Cocoa support."
-    program = tmp_path / "window_process.py"  # stands for a library that this machine doesn't have
-    program.write_text(f"raise SystemExit({headless!r})")
-    monkeypatch.setattr("avstream.sinks.window_process.__file__", str(program))
-    with pytest.raises(SinkError, match="pip install --force-reinstall opencv-python"):
+    (tmp_path / "pygame.py").write_text("raise ModuleNotFoundError(\"No module named 'pygame'\")")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(SinkError, match="pip install pygame-ce"):
         check_display()
-
-
-def test_the_window_works_after_the_movie_reader_was_imported(display, tmp_path):
-    """In one process, the import of av before that of cv2 made the first window hang for ever."""
-    code = (
-        "import av, cv2, numpy as np, avstream.sources.movie\n"
-        "from avstream.sinks.window import Display\n"
-        "shown = Display('avstream', (64, 48)).show(np.zeros((48, 64, 3), np.uint8), False)\n"
-        "print(shown.is_open, shown.size)"
-    )
-    environment = {**os.environ, "DISPLAY": display}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
-    assert done.stdout.strip() == "True (64, 48)", done.stderr
 
 
 def test_the_window_ends_with_a_program_that_is_killed(display):

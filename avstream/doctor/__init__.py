@@ -29,7 +29,7 @@ def checks(
     """Every check, in the order in which they are shown; it takes some seconds, most of them for torch."""
     quick = [machine.python, machine.packages, machine.folder, machine.microphones]
     done = [run(function, LIMIT_S) for function in quick]
-    slow = [machine.cameras, machine.codecs, machine.opencv, machine.display]
+    slow = [machine.cameras, machine.codecs, machine.display]
     slow += [brains.cpu, brains.gpu, brains.nano, brains.presets_here, brains.cache]
     done += [run(function, SLOW_S) for function in slow]
     if mqtt_url is not None:

@@ -13,7 +13,9 @@ from typing import Any
 from avstream.doctor.check import Check
 from avstream.errors import AvstreamError
 
-PACKAGES = ("torch", "transformers", "av", "opencv-python", "sounddevice", "aiomqtt", "numpy", "soxr", "rich")
+PACKAGES = (
+    "torch", "transformers", "av", "opencv-python", "pygame-ce", "sounddevice", "aiomqtt", "numpy", "soxr", "rich",
+)  # fmt: skip
 DECODERS = ("h264", "hevc", "vp9", "mpeg4", "mjpeg", "aac", "opus", "mp3", "pcm_s16le")
 ENCODERS = ("libx264", "aac")
 
@@ -50,8 +52,7 @@ def packages() -> Check:
 
 def codecs() -> Check:
     """What PyAV can decode and encode."""
-    import avstream.sources  # noqa: F401  cv2 before av
-    import av  # isort: skip
+    import av
 
     kinds = [(name, "r") for name in DECODERS] + [(name, "w") for name in ENCODERS]
     missing = [name for name, mode in kinds if not has_codec(av.Codec, name, mode)]
@@ -69,20 +70,8 @@ def has_codec(codec: Any, name: str, mode: str) -> bool:
     return True
 
 
-def opencv() -> Check:
-    """OpenCV's windows: a build that has them. Ours are in a process without PyAV, so its order does not matter."""
-    import cv2
-
-    lines = [line.split(":", 1) for line in cv2.getBuildInformation().splitlines() if ":" in line]
-    kind = next((value.strip() for key, value in lines if key.strip() == "GUI"), "NONE")
-    if kind == "NONE":
-        mend = "run `pip uninstall opencv-python-headless`, then `pip install --force-reinstall opencv-python`"
-        return Check("OpenCV", False, "built without windows", mend)
-    return Check("OpenCV", True, f"{cv2.__version__}, opens windows by {kind}")
-
-
 def display() -> Check:
-    """A screen for --window, by opening one in a process of its own: without a screen, OpenCV ends the program."""
+    """A screen for --window, by opening one in a process of its own: SDL may end the one it is in."""
     from avstream.sinks.window import check_display, lacks_display
 
     if lacks_display():

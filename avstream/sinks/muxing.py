@@ -11,10 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2  # before av: the other way round its windows hang
-
-# isort: split
 import av
+import cv2
 import numpy as np
 from av.error import FFmpegError as FFmpegError
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc

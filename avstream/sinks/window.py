@@ -35,7 +35,7 @@ STILL_RATE_HZ = 12.0  # for fades and keys while no new picture comes
 START_S = 20.0  # for the process to open its window, on a slow machine
 CLOSE_S = 0.4  # for the thread, and then for the process, to end by themselves
 ESCAPE = 27
-HELP = (ord("?"), 0xFFBE)  # F1, as Qt and GTK have it
+HELP = ord("?")
 INSTEAD = "or leave the window out: captions go to the terminal and over --mqtt all the same"
 
 
@@ -86,13 +86,13 @@ class Display:
         finally:
             patience.cancel()
 
-    def show(self, bgr: Picture | None, full_screen: bool) -> Answer:
+    def show(self, rgb: Picture | None, full_screen: bool) -> Answer:
         """Show a picture, uint8 (height, width, 3), or keep the one there is, and see what the user did."""
-        height, width = (0, 0) if bgr is None else bgr.shape[:2]
+        height, width = (0, 0) if rgb is None else rgb.shape[:2]
         try:
             self._requests.write(REQUEST.pack(full_screen, width, height))
-            if bgr is not None:
-                self._requests.write(np.ascontiguousarray(bgr).data)
+            if rgb is not None:
+                self._requests.write(np.ascontiguousarray(rgb).data)
             self._requests.flush()
         except OSError:
             raise SinkError(self._reason()) from None
@@ -114,16 +114,13 @@ class Display:
         lines = self._complaints.read().decode(errors="replace").split("\n")
         told = "\n".join(lines)
         display = os.environ.get("DISPLAY")
-        if "could not connect to display" in told:
+        if "x11 not available" in told:
             refused = " refuses this user (check XAUTHORITY, or xhost)" if "rotocol" in told else " does not answer"
             return f"no display: DISPLAY={display}{refused}; set DISPLAY to one that does, {INSTEAD}"
-        if "X11 connection broke" in told:
+        if "fatal IO error" in told or "X connection to" in told:
             return f"the window is gone: its display DISPLAY={display} has ended, or has ended it; all else goes on"
-        if "not implemented" in told:
-            return (
-                "this OpenCV can't open windows (opencv-python-headless is installed): pip uninstall it, "
-                f"then pip install --force-reinstall opencv-python, {INSTEAD}"
-            )
+        if "No module named 'pygame'" in told:
+            return f"the window needs pygame-ce: pip install pygame-ce, {INSTEAD}"
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return f"the window has ended (exit code {self._process.poll()}): {last[:200]}; try again, {INSTEAD}"
 
@@ -232,11 +229,11 @@ class WindowSink:
         drawn_s = -1.0
         while not self._stopping.is_set():
             began_s = time.monotonic()
-            picture, bgr = self._latest(), None
+            picture, rgb = self._latest(), None
             if picture is not shown or began_s - drawn_s >= 1 / STILL_RATE_HZ:
                 shown, drawn_s = picture, began_s
-                bgr = cv2.cvtColor(self._render(picture, display.answer.size), cv2.COLOR_RGB2BGR)
-            answer = display.show(bgr, self._full_screen)
+                rgb = self._render(picture, display.answer.size)
+            answer = display.show(rgb, self._full_screen)
             if not answer.is_open or answer.key in (ord("q"), ESCAPE):
                 if not self._stopping.is_set():
                     self._closed()
@@ -264,7 +261,7 @@ class WindowSink:
                 screen.toggle_frozen()
             elif key == ord("h"):
                 screen.toggle_heatmap()
-            elif key in HELP:
+            elif key == HELP:
                 screen.show_keys(self._now_s())
 
     def _mute_newest(self) -> None:

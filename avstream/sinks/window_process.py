@@ -1,10 +1,11 @@
 """The window itself, as a program: it shows the pictures that it reads and answers each with what the user did.
 
-It is a process of its own because a graphics library ends the process it is in when the display is missing or goes
-away; here that costs the window and nothing else. It imports nothing of avstream, so that it starts quickly.
+It is a process of its own because a graphics library ends the process it is in when the display goes away; here that
+costs the window and nothing else. It imports nothing of avstream, so that it starts quickly. The window is SDL's (by
+pygame): OpenCV's, drawn by Qt, loses X events while it starts, and then stays black for ever.
 
-A request is REQUEST and, when it has a size, a BGR uint8 picture of it; every one, and the start, is answered by REPLY.
-The end of its input is the end of the program.
+A request is REQUEST and, when it has a size, a picture of it, RGB uint8; every one, and the start, is answered by
+REPLY. The end of its input is the end of the program.
 """
 
 from __future__ import annotations
@@ -13,62 +14,109 @@ import os
 import signal
 import struct
 import sys
-from typing import BinaryIO
+from collections import deque
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import cv2
-import numpy as np
+if TYPE_CHECKING:
+    import pygame
 
 REQUEST = struct.Struct("<?II")  # full screen?, width, height; a size of 0 by 0 keeps the picture
-REPLY = struct.Struct("<?iII")  # still open?, a key or -1, width and height of the window's content
+REPLY = struct.Struct("<?iII")  # still open?, the key that was pressed (Unicode) or -1, width and height of the content
 NAME = "avstream"
 
 
-def look(width: int, height: int) -> tuple[bool, int, int, int]:
-    """Let the window work: whether it is still open, a key that was pressed or -1, and its size."""
-    try:
-        key = cv2.pollKey()
-        if cv2.getWindowProperty(NAME, cv2.WND_PROP_VISIBLE) < 1:
-            return False, key, width, height
-        _, _, wide, high = cv2.getWindowImageRect(NAME)
-    except cv2.error:  # the window is gone
-        return False, -1, width, height
-    return True, key, max(1, wide), max(1, high)
+class Window:
+    """A window of SDL's. Raises pygame.error when there is no display."""
+
+    def __init__(self, title: str, width: int, height: int) -> None:
+        import pygame  # here, since the program that reads REPLY imports this file too
+
+        self._sdl = pygame
+        pygame.display.init()
+        self._window = pygame.Window(title, (width, height), resizable=True)
+        self._window.set_icon(icon(pygame))
+        self._window.get_surface()
+        self._window.flip()
+        self._keys: deque[int] = deque()
+        self._is_full = False
+        self._is_open = True
+
+    def look(self) -> bytes:
+        """Let the window work; a REPLY."""
+        for event in self._sdl.event.get():
+            if event.type in (self._sdl.QUIT, self._sdl.WINDOWCLOSE):
+                self._is_open = False
+            elif event.type == self._sdl.KEYDOWN and (key := pressed(event, self._sdl.K_F1)) is not None:
+                self._keys.append(key)
+        width, height = self._window.get_surface().get_size()
+        return REPLY.pack(self._is_open, self._keys.popleft() if self._keys else -1, width, height)
+
+    def show(self, rgb: bytes, width: int, height: int) -> None:
+        """Show a picture, stretched to the window."""
+        surface = self._window.get_surface()
+        picture = self._sdl.image.frombuffer(rgb, (width, height), "RGB")
+        if (width, height) == surface.get_size():
+            surface.blit(picture, (0, 0))
+        else:  # the user pulls at the window: until the next picture
+            surface.blit(self._sdl.transform.scale(picture, surface.get_size()), (0, 0))
+        self._window.flip()
+
+    def fill_screen(self, full: bool) -> None:
+        """Fill the screen, or go back to what was before."""
+        if full == self._is_full:
+            return
+        self._is_full = full
+        if full:
+            self._window.set_fullscreen(True)
+        else:
+            self._window.set_windowed()
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, width: int, height: int) -> None:
-    """Show what comes until the input ends or the window is closed."""
-    full = False
-    reply = look(width, height)
+def icon(sdl: Any) -> pygame.Surface:
+    """Sound that leaves a point, 64 pixels wide."""
+    picture = sdl.Surface((64, 64), sdl.SRCALPHA)
+    sdl.draw.rect(picture, (24, 24, 30), picture.get_rect(), border_radius=14)
+    sdl.draw.circle(picture, (255, 212, 0), (16, 32), 8)
+    for radius in (20, 32, 44):
+        sdl.draw.circle(picture, (255, 212, 0), (16, 32), radius, 5, draw_top_right=True, draw_bottom_right=True)
+    return picture
+
+
+def pressed(event: pygame.event.Event, help_key: int) -> int | None:
+    """What a key means: its character, a question mark for the help key, or nothing."""
+    if event.key == help_key:
+        return ord("?")
+    return ord(event.unicode) if len(event.unicode) == 1 else None
+
+
+def serve(requests: BinaryIO, replies: BinaryIO, window: Window) -> None:
+    """Show what comes until the input ends."""
     while True:
-        replies.write(REPLY.pack(*reply))
+        replies.write(window.look())
         replies.flush()
         header = requests.read(REQUEST.size)
         if len(header) < REQUEST.size:
             return
-        wants_full, width, height = REQUEST.unpack(header)
+        full, width, height = REQUEST.unpack(header)
         if width and height:
             pixels = requests.read(width * height * 3)
             if len(pixels) < width * height * 3:
                 return
-            cv2.imshow(NAME, np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
-        if wants_full != full:
-            full = wants_full
-            mode = cv2.WINDOW_FULLSCREEN if full else cv2.WINDOW_NORMAL
-            cv2.setWindowProperty(NAME, cv2.WND_PROP_FULLSCREEN, mode)
-        reply = look(reply[2], reply[3])
+            window.show(pixels, width, height)
+        window.fill_screen(full)
 
 
 def main() -> None:
     """Open the window with the title and size of the command line, and serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that started this one
     title, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    os.environ.update(PYGAME_HIDE_SUPPORT_PROMPT="1", SDL_VIDEO_X11_WMCLASS=NAME, SDL_VIDEO_WAYLAND_WMCLASS=NAME)
+    os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")  # OpenGL costs more than it gives without a 3D card
+    if sys.platform.startswith("linux"):  # else SDL goes on without any display, out of everyone's sight
+        os.environ.setdefault("SDL_VIDEODRIVER", "x11")
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no reply
-    cv2.namedWindow(NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
-    cv2.setWindowTitle(NAME, title)
-    cv2.resizeWindow(NAME, width, height)
-    cv2.imshow(NAME, np.zeros((height, width, 3), np.uint8))
-    serve(sys.stdin.buffer, replies, width, height)
+    serve(sys.stdin.buffer, replies, Window(title, width, height))
 
 
 if __name__ == "__main__":
