@@ -28,7 +28,8 @@ MAY = {
     "narrator": LIGHT | STAGES | {"models"},
     "run": LIGHT | {"windows", "workers"},
     "workers": set(),
-    "live": LIGHT | {"events", "run", "windows", "workers"},
+    "live_stream": LIGHT | {"events", "run", "windows"},
+    "live": LIGHT | {"live_stream", "run", "workers"},
     "home": LIGHT | {"events", "sources"},
     "doctor": LIGHT | {"checkpoints", "models", "narrator", "presets", "sinks", "sources", "workers"},
 } | {stage: LIGHT for stage in STAGES}

@@ -9,7 +9,8 @@ import pytest
 
 from avstream.errors import SinkError, SourceError
 from avstream.events import Rules
-from avstream.live import NEWS_AHEAD, LiveStream, narrate_live
+from avstream.live import narrate_live
+from avstream.live_stream import NEWS_AHEAD, LiveStream
 from avstream.records import AudioChunk, Narration, Sound, SoundEvent, Status, StreamInfo, Watermark
 from avstream.windows import Windower
 

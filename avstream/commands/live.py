@@ -32,7 +32,7 @@ from avstream.wording import LABELS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from avstream.live import LiveReport, LiveSource, LiveStream
+    from avstream.live_stream import LiveReport, LiveSource, LiveStream
     from avstream.run import Sink
     from avstream.sinks.live_terminal import StatusBoard
     from avstream.sinks.mqtt import MqttHub
@@ -181,7 +181,7 @@ class _Run:
         self.streams = [self._open(settings, hop_s) for settings in home.streams]
 
     def _open(self, settings: StreamSettings, hop_s: float) -> LiveStream:
-        from avstream.live import LiveStream
+        from avstream.live_stream import LiveStream
         from avstream.sources.live import LiveSource
         from avstream.windows import Windower
 
