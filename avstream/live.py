@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
-from avstream.errors import AvstreamError, SourceError
+from avstream.errors import AvstreamError, SinkError, SourceError
 from avstream.live_stream import LiveOutlet, LiveStream
 from avstream.records import AudioChunk, Window
 from avstream.run import Thinker, first_error
@@ -95,6 +95,10 @@ class _Loop:
         try:
             await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
             return opening.done() and opening.result()
+        except SinkError:
+            if stop.is_set():  # what ends us has ended the window's process too
+                return False
+            raise
         finally:
             opening.cancel()
             stopping.cancel()

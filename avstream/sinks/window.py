@@ -64,14 +64,13 @@ class Display:
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         if lacks_display():
             raise SinkError(f"no display: DISPLAY is not set; start this from a desktop, set DISPLAY, {INSTEAD}")
-        self._complaints = tempfile.TemporaryFile()
         program = [sys.executable, "-P", window_process.__file__, title, *map(str, size)]
         try:
+            self._complaints = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
                 program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints
             )
         except OSError as error:
-            self._complaints.close()
             raise SinkError(f"can't start the window: {why(error)}; free some memory, {INSTEAD}") from error
         assert self._process.stdin and self._process.stdout
         self._requests, self._replies = self._process.stdin, self._process.stdout
@@ -115,12 +114,19 @@ class Display:
         told = "\n".join(lines)
         display = os.environ.get("DISPLAY")
         if "x11 not available" in told:
-            refused = " refuses this user (check XAUTHORITY, or xhost)" if "rotocol" in told else " does not answer"
-            return f"no display: DISPLAY={display}{refused}; set DISPLAY to one that does, {INSTEAD}"
+            refused = "rotocol" in told or "COOKIE" in told
+            found = "refuses this user (check XAUTHORITY, or xhost)" if refused else "does not answer"
+            libraries = "" if refused else "install libX11 and libXext if they are missing, "
+            return f"no display: DISPLAY={display} {found}; set DISPLAY to one that does, {libraries}{INSTEAD}"
         if "fatal IO error" in told or "X connection to" in told:
             return f"the window is gone: its display DISPLAY={display} has ended, or has ended it; all else goes on"
         if "No module named 'pygame'" in told:
-            return f"the window needs pygame-ce: pip install pygame-ce, {INSTEAD}"
+            return f"the window needs pygame-ce, which is missing; pip install pygame-ce, {INSTEAD}"
+        if "no attribute 'Window'" in told:
+            return (
+                "the window needs pygame-ce, and pygame is in its place; pip uninstall pygame, then "
+                f"pip install --force-reinstall pygame-ce, {INSTEAD}"
+            )
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return f"the window has ended (exit code {self._process.poll()}): {last[:200]}; try again, {INSTEAD}"
 
@@ -173,7 +179,7 @@ class WindowSink:
     def open(self, info: StreamInfo) -> None:
         """Open the window."""
         self._screen = Screen(info)
-        self._display = Display(f"{hide(info.name)} – avstream", self._size)
+        self._display = Display(f"{hide(info.name)} - avstream", self._size)
         self._thread = threading.Thread(target=self._work, args=(self._display,), name="window", daemon=True)
         self._thread.start()
 

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 REQUEST = struct.Struct("<?II")  # full screen?, width, height; a size of 0 by 0 keeps the picture
 REPLY = struct.Struct("<?iII")  # still open?, the key that was pressed (Unicode) or -1, width and height of the content
-NAME = "avstream"
+SETTINGS = {"PYGAME_HIDE_SUPPORT_PROMPT": "1"}
+ON_LINUX = {
+    "SDL_VIDEODRIVER": "x11",  # else SDL goes on without any display, out of everyone's sight
+    "SDL_FRAMEBUFFER_ACCELERATION": "0",  # OpenGL without a 3D card takes six times as long; elsewhere it is needed
+    "SDL_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR": "0",  # SDL takes every window for a game
+    "SDL_VIDEO_X11_WMCLASS": "avstream",
+}
 
 
 class Window:
@@ -46,7 +52,7 @@ class Window:
         for event in self._sdl.event.get():
             if event.type in (self._sdl.QUIT, self._sdl.WINDOWCLOSE):
                 self._is_open = False
-            elif event.type == self._sdl.KEYDOWN and (key := pressed(event, self._sdl.K_F1)) is not None:
+            elif event.type == self._sdl.KEYDOWN and (key := pressed(self._sdl, event)) is not None:
                 self._keys.append(key)
         width, height = self._window.get_surface().get_size()
         return REPLY.pack(self._is_open, self._keys.popleft() if self._keys else -1, width, height)
@@ -82,11 +88,12 @@ def icon(sdl: Any) -> pygame.Surface:
     return picture
 
 
-def pressed(event: pygame.event.Event, help_key: int) -> int | None:
-    """What a key means: its character, a question mark for the help key, or nothing."""
-    if event.key == help_key:
-        return ord("?")
-    return ord(event.unicode) if len(event.unicode) == 1 else None
+def pressed(sdl: Any, event: pygame.event.Event) -> int | None:
+    """What a key means: its character, whatever Caps Lock says, a question mark for F1, or nothing."""
+    if event.mod & (sdl.KMOD_CTRL | sdl.KMOD_LALT | sdl.KMOD_GUI):  # those are for the desktop
+        return None
+    character = "?" if event.key == sdl.K_F1 else event.unicode.lower()
+    return ord(character) if len(character) == 1 else None
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, window: Window) -> None:
@@ -110,10 +117,7 @@ def main() -> None:
     """Open the window with the title and size of the command line, and serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that started this one
     title, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    os.environ.update(PYGAME_HIDE_SUPPORT_PROMPT="1", SDL_VIDEO_X11_WMCLASS=NAME, SDL_VIDEO_WAYLAND_WMCLASS=NAME)
-    os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")  # OpenGL costs more than it gives without a 3D card
-    if sys.platform.startswith("linux"):  # else SDL goes on without any display, out of everyone's sight
-        os.environ.setdefault("SDL_VIDEODRIVER", "x11")
+    os.environ.update(SETTINGS | (ON_LINUX if sys.platform.startswith("linux") else {}))
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no reply
     serve(sys.stdin.buffer, replies, Window(title, width, height))
