@@ -110,6 +110,21 @@ def test_a_display_that_is_gone_fails_and_none_is_no_fault(monkeypatch):
     assert "Wayland" in machine.display().found
 
 
+@pytest.mark.parametrize("pygame, found, mend", [
+    ("raise ModuleNotFoundError(\"No module named 'pygame'\")", "which is missing", "pip install pygame-ce"),
+    ("class display: init = print", "pygame is in its place", "pip uninstall pygame"),
+    ("raise SystemExit('one library; two libraries')", "one library; two libraries", "try again"),
+    ("raise SystemExit('X connection to :1 broken')", "the window is gone", "start this again"),
+])  # fmt: skip
+def test_whatever_keeps_a_window_from_opening_is_told_with_its_mend(monkeypatch, tmp_path, pygame, found, mend):
+    (tmp_path / "pygame.py").write_text(pygame)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("DISPLAY", ":1")
+    check = machine.display()
+    assert check.ok is False
+    assert found in check.found and check.mend.startswith(mend)
+
+
 def test_a_package_of_a_wrong_version_is_named_with_its_mend(monkeypatch):
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "19.0.0" if name == "av" else real(name))

@@ -71,7 +71,7 @@ def has_codec(codec: Any, name: str, mode: str) -> bool:
 
 
 def display() -> Check:
-    """A screen for --window, by opening one in a process of its own: SDL may end the one it is in."""
+    """A screen for --window, by opening one for a moment."""
     from avstream.sinks.window import check_display, lacks_display
 
     if lacks_display():
@@ -80,7 +80,7 @@ def display() -> Check:
     try:
         check_display()
     except AvstreamError as error:
-        found, _, mend = str(error).partition("; ")
+        found, _, mend = str(error).rpartition("; ")  # the last: what a library said may have one too
         return Check("display", False, found, mend)
     return Check("display", True, f"a window opens on {os.environ.get('DISPLAY', 'the desktop')}")
 

@@ -45,7 +45,7 @@ def lacks_display() -> bool:
 
 
 def check_display() -> None:
-    """Open a window for a moment. Raises SinkError that says why none can be opened here."""
+    """Open a window for a moment. Raises SinkError that says why none can be opened here, and after "; " the mend."""
     Display("avstream", (64, 48)).close()
 
 
@@ -85,11 +85,11 @@ class Display:
         finally:
             patience.cancel()
 
-    def show(self, rgb: Picture | None, full_screen: bool) -> Answer:
+    def show(self, rgb: Picture | None) -> Answer:
         """Show a picture, uint8 (height, width, 3), or keep the one there is, and see what the user did."""
         height, width = (0, 0) if rgb is None else rgb.shape[:2]
         try:
-            self._requests.write(REQUEST.pack(full_screen, width, height))
+            self._requests.write(REQUEST.pack(width, height))
             if rgb is not None:
                 self._requests.write(np.ascontiguousarray(rgb).data)
             self._requests.flush()
@@ -110,8 +110,7 @@ class Display:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(CLOSE_S)
         self._complaints.seek(0)
-        lines = self._complaints.read().decode(errors="replace").split("\n")
-        told = "\n".join(lines)
+        told = self._complaints.read().decode(errors="replace").strip()
         display = os.environ.get("DISPLAY")
         if "x11 not available" in told:
             refused = "rotocol" in told or "COOKIE" in told
@@ -119,7 +118,8 @@ class Display:
             libraries = "" if refused else "install libX11 and libXext if they are missing, "
             return f"no display: DISPLAY={display} {found}; set DISPLAY to one that does, {libraries}{INSTEAD}"
         if "fatal IO error" in told or "X connection to" in told:
-            return f"the window is gone: its display DISPLAY={display} has ended, or has ended it; all else goes on"
+            gone = f"its display DISPLAY={display} has ended, or has ended it"
+            return f"the window is gone: {gone}, and all else goes on; start this again to have it back"
         if "No module named 'pygame'" in told:
             return f"the window needs pygame-ce, which is missing; pip install pygame-ce, {INSTEAD}"
         if "no attribute 'Window'" in told:
@@ -127,7 +127,7 @@ class Display:
                 "the window needs pygame-ce, and pygame is in its place; pip uninstall pygame, then "
                 f"pip install --force-reinstall pygame-ce, {INSTEAD}"
             )
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        last = told.rpartition("\n")[2].strip() or "it said nothing"
         return f"the window has ended (exit code {self._process.poll()}): {last[:200]}; try again, {INSTEAD}"
 
     def kill(self) -> None:
@@ -172,7 +172,6 @@ class WindowSink:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._error: SinkError | None = None
-        self._full_screen = False
         self._display: Display | None = None
         self._thread: threading.Thread | None = None
 
@@ -239,7 +238,7 @@ class WindowSink:
             if picture is not shown or began_s - drawn_s >= 1 / STILL_RATE_HZ:
                 shown, drawn_s = picture, began_s
                 rgb = self._render(picture, display.answer.size)
-            answer = display.show(rgb, self._full_screen)
+            answer = display.show(rgb)
             if not answer.is_open or answer.key in (ord("q"), ESCAPE):
                 if not self._stopping.is_set():
                     self._closed()
@@ -258,8 +257,6 @@ class WindowSink:
             said = self._save(self._render(picture, answer.size))
             with self._lock:
                 screen.say(said, self._now_s())
-        elif key == ord("f"):
-            self._full_screen = not self._full_screen
         elif key == ord("m"):
             self._mute_newest()
         with self._lock:

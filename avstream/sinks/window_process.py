@@ -5,7 +5,7 @@ costs the window and nothing else. It imports nothing of avstream, so that it st
 pygame): OpenCV's, drawn by Qt, loses X events while it starts, and then stays black for ever.
 
 A request is REQUEST and, when it has a size, a picture of it, RGB uint8; every one, and the start, is answered by
-REPLY. The end of its input is the end of the program.
+REPLY. The end of its input is the end of the program. The one key that it sees to itself is f, the full screen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     import pygame
 
-REQUEST = struct.Struct("<?II")  # full screen?, width, height; a size of 0 by 0 keeps the picture
+REQUEST = struct.Struct("<II")  # width, height; a size of 0 by 0 keeps the picture
 REPLY = struct.Struct("<?iII")  # still open?, the key that was pressed (Unicode) or -1, width and height of the content
 SETTINGS = {"PYGAME_HIDE_SUPPORT_PROMPT": "1"}
 ON_LINUX = {
@@ -53,7 +53,10 @@ class Window:
             if event.type in (self._sdl.QUIT, self._sdl.WINDOWCLOSE):
                 self._is_open = False
             elif event.type == self._sdl.KEYDOWN and (key := pressed(self._sdl, event)) is not None:
-                self._keys.append(key)
+                if key == ord("f"):
+                    self._toggle_full()
+                else:
+                    self._keys.append(key)
         width, height = self._window.get_surface().get_size()
         return REPLY.pack(self._is_open, self._keys.popleft() if self._keys else -1, width, height)
 
@@ -67,15 +70,14 @@ class Window:
             surface.blit(self._sdl.transform.scale(picture, surface.get_size()), (0, 0))
         self._window.flip()
 
-    def fill_screen(self, full: bool) -> None:
+    def _toggle_full(self) -> None:
         """Fill the screen, or go back to what was before."""
-        if full == self._is_full:
-            return
-        self._is_full = full
-        if full:
+        screens = self._sdl.display.get_desktop_sizes()
+        still_full = self._is_full and self._window.size[0] in (width for width, _ in screens)
+        self._is_full = not still_full
+        self._window.set_windowed()  # first in any case: SDL misses it when the desktop has ended the full screen
+        if self._is_full:
             self._window.set_fullscreen(True)
-        else:
-            self._window.set_windowed()
 
 
 def icon(sdl: Any) -> pygame.Surface:
@@ -90,7 +92,7 @@ def icon(sdl: Any) -> pygame.Surface:
 
 def pressed(sdl: Any, event: pygame.event.Event) -> int | None:
     """What a key means: its character, whatever Caps Lock says, a question mark for F1, or nothing."""
-    if event.mod & (sdl.KMOD_CTRL | sdl.KMOD_LALT | sdl.KMOD_GUI):  # those are for the desktop
+    if event.mod & (sdl.KMOD_CTRL | sdl.KMOD_LALT | sdl.KMOD_GUI):  # for the desktop; the right Alt writes characters
         return None
     character = "?" if event.key == sdl.K_F1 else event.unicode.lower()
     return ord(character) if len(character) == 1 else None
@@ -104,13 +106,12 @@ def serve(requests: BinaryIO, replies: BinaryIO, window: Window) -> None:
         header = requests.read(REQUEST.size)
         if len(header) < REQUEST.size:
             return
-        full, width, height = REQUEST.unpack(header)
+        width, height = REQUEST.unpack(header)
         if width and height:
             pixels = requests.read(width * height * 3)
             if len(pixels) < width * height * 3:
                 return
             window.show(pixels, width, height)
-        window.fill_screen(full)
 
 
 def main() -> None:
