@@ -1,13 +1,14 @@
 """A real X server without a screen."""
 
 import os
+import select
 import subprocess
 import time
 from contextlib import contextmanager
 
 from tests.system import need
 
-READY_S = 15.0
+READY_S = 30.0
 
 
 @contextmanager
@@ -18,9 +19,11 @@ def x_server(is_managed: bool = True):
     command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
     os.close(writer)
-    with open(reader) as number:
-        name = f":{number.readline().strip()}"
     try:
+        with open(reader) as told:
+            number = told.readline().strip() if select.select([told], [], [], READY_S)[0] else ""
+        assert number, "Xvfb does not come"
+        name = f":{number}"
         if is_managed:
             with window_manager(name):
                 yield name, server
