@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -80,16 +81,26 @@ def load(path: Path) -> Home:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError for what is no UTF-8, or no date though it looks so
+        raise ConfigError(f"{path} is not valid YAML: {mistake(error)}") from None
     if not isinstance(values, dict) or not isinstance(values.get("streams"), dict) or not values["streams"]:
         raise ConfigError(f"{path} must hold `streams:` with a name and settings for each, such as:\n{EXAMPLE}")
     streams = []
     for name, settings in values.pop("streams").items():
+        where = f"{path}: {hide(str(name))}"
         if not isinstance(settings, dict):
-            raise ConfigError(f"{path}: {name} must hold settings such as {{camera: 0}}, found {shown(settings)}")
-        streams.append(StreamSettings(str(name), **checked(settings, StreamSettings, f"{path}: {name}", ("name",))))
+            raise ConfigError(f"{where} must hold settings such as {{camera: 0}}, found {shown(settings)}")
+        streams.append(StreamSettings(str(name), **checked(settings, StreamSettings, where, ("name",))))
     return Home(tuple(streams), **checked(values, Home, str(path), ("streams",)))
+
+
+def mistake(error: Exception) -> str:
+    """What is wrong with the YAML and where, without the line itself: there may be a password in it."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if not problem or mark is None:
+        return " ".join(str(error).split())
+    told = re.sub("(alias|tag|handle) ['\"].*", r"\1", problem)  # without a name from the file
+    return f"line {mark.line + 1}, column {mark.column + 1}: {told}"
 
 
 def checked(values: dict[Any, Any], kind: type, where: str, reserved: Iterable[str]) -> dict[str, Any]:
@@ -98,7 +109,7 @@ def checked(values: dict[Any, Any], kind: type, where: str, reserved: Iterable[s
     found = {}
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"{where}: {unknown('key', str(key), known)}")
+            raise ConfigError(f"{where}: {unknown('key', hide(str(key)), known)}")
         found[key] = converted(value, known[key], f"{where}: {key}")
     return found
 
@@ -127,6 +138,11 @@ def converted(value: Any, item: Field[Any], where: str) -> Any:
 
 def shown(value: Any) -> str:
     """A value as it may be repeated in an error: without the password of an address."""
-    from avstream.sources.address import hide
-
     return hide(repr(value))
+
+
+def hide(text: str) -> str:
+    """A text without the passwords of addresses."""
+    from avstream.sources import address  # brings libav in: only for who has made a mistake
+
+    return address.hide(text)

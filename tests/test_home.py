@@ -39,7 +39,9 @@ def test_the_example_in_the_error_is_right(tmp_path):
         ("streams: {a: {camera: 0, srt: x.srt}, b: {camera: 1, srt: x.srt}}", "two outputs"),
         ("streams: {a: {camera: 0}}\nhop: often", "must be a number"),
         ("streams: {a: {camera: 0, srt: x.srt}, b: {camera: 1, vtt: ./x.srt}}", "two outputs"),
-        ("a: b: c", "not valid YAML"),
+        ("a: b: c", "not valid YAML: line 1, column 5: mapping values are not allowed here"),
+        ("streams: {a: {camera: 0]}", "line 1, column 24: expected ',' or '}', but got ']'"),
+        ("streams: {a: {camera: 2026-99-99}}", "not valid YAML: month must be in 1..12"),
     ],
 )
 def test_mistakes_are_told(tmp_path, text, message):
@@ -52,6 +54,28 @@ def test_no_password_is_repeated(tmp_path, text):
     with pytest.raises(ConfigError) as error:
         load(tmp_path, "streams: {" + text.replace("URL", "rtsp://user:hunter2@cam/stream") + "}")
     assert "hunter2" not in str(error.value) and "cam/stream" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "door:\n    camera: rtsp://user:hunter2: x@cam/stream",
+        "door: {camera: rtsp://user:hunter2: x@cam/stream}",
+        "door: {camera: rtsp://user: 'hunter2@cam/stream}",
+        "door: {camera: rtsp://user:x, mic: *hunter2 }",
+        "door: {camera: rtsp://user:x, mic: !hunter2@cam/stream}",
+        "door: {camera: rtsp://user:x, mic: !hunter2!cam}",
+        "door: {camera:rtsp://user:hunter2@cam/stream}",
+        "door: {rtsp://user:hunter2@cam/stream: 0}",
+        "rtsp://user:hunter2@cam/stream: 0",
+        "rtsp://user:hunter2@cam/stream: {camera: [0]}",
+    ],
+)
+def test_no_password_is_repeated_whatever_was_mistyped(tmp_path, text):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, f"streams:\n  {text}\n")
+    assert "hunter2" not in str(error.value) and "home.yaml" in str(error.value)
+    assert error.value.__cause__ is None, "a traceback would tell it"
 
 
 def test_a_file_that_is_not_there(tmp_path):
