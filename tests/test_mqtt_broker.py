@@ -248,6 +248,24 @@ async def test_a_broker_that_hangs_is_noticed_and_nothing_is_lost(broker, monkey
     assert hub.lost == 0 and connections(broker.port) == 0
 
 
+@in_loop
+async def test_a_broker_that_hangs_is_tried_ever_more_seldom(broker, monkeypatch):
+    """That nobody answers takes as long to notice as a connection must hold to be a good one."""
+    attempts = []
+
+    def delay_s(attempt: int) -> float:
+        attempts.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(mqtt_broker, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(mqtt, "STEADY_S", 0.05)
+    monkeypatch.setattr(mqtt, "_delay_s", delay_s)
+    broker.pause()
+    async with running(hub_for(broker.port)):
+        await until(lambda: len(attempts) == 3)
+    assert attempts[:3] == [1, 2, 3]
+
+
 KILLED = """
 import asyncio, sys
 from avstream.events import Rules

@@ -7,6 +7,7 @@ into the outbox, and the hub's task sends it. It knows nothing of how sounds are
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
 import time
@@ -28,7 +29,10 @@ from avstream.sinks.mqtt_topics import OFFLINE, ONLINE, Topics, encode
 BATCH = 10  # publications that may be on their way at once
 RETRY_MIN_S, RETRY_MAX_S = 1.0, 30.0
 AWAY_S = 60.0  # that a broker may be away without loss
-MAX_AGE_S, MAX_COUNT = AWAY_S + RETRY_MAX_S + TIMEOUT_S, 5000  # of what waits: it is tried again some time after
+TRY_S = 3 * TIMEOUT_S  # to knock, to connect, to subscribe
+# Of what waits: a try that began before the broker was back may fail late, and the one after the longest pause succeed
+# late.
+MAX_AGE_S, MAX_COUNT = AWAY_S + TRY_S + RETRY_MAX_S + TRY_S, 5000
 STEADY_S = 10.0  # a connection that held so long was a good one
 OWED_S, GOODBYE_S = 0.7, 0.3  # at the end, for what is still to be sent and for saying goodbye
 
@@ -52,6 +56,7 @@ class MqttHub:
         self._identifier = f"avstream-{secrets.token_hex(6)}"
         self._problems: tuple[str, ...] = ()
         self._was_connected = False
+        self._served_since_s = math.inf
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -96,7 +101,7 @@ class MqttHub:
     async def _stay_connected(self) -> None:
         attempt = 0
         while True:
-            began_s, final = time.monotonic(), None
+            self._served_since_s, final = math.inf, None  # it is not yet
             try:
                 await self._session()
             except (OSError, aiomqtt.MqttError) as error:
@@ -105,7 +110,7 @@ class MqttHub:
                     raise SinkError(final) from None
                 why = final or f"MQTT broker {self._broker.shown} not reached: {reason(error)}"
                 self._problems = (f"{why}; trying again",)
-            attempt = 1 if time.monotonic() - began_s >= STEADY_S else attempt + 1
+            attempt = 1 if time.monotonic() - self._served_since_s >= STEADY_S else attempt + 1
             await asyncio.sleep(RETRY_MAX_S if final else _delay_s(attempt))
 
     async def _session(self) -> None:
@@ -117,6 +122,7 @@ class MqttHub:
             wanted = [topic for sink in self._sinks.values() for topic in sink.set_topics]
             topics = [f"{wire.HOME_ASSISTANT}/status", self._status, *wanted]
             await client.subscribe([(topic, 1) for topic in topics])
+            self._served_since_s = time.monotonic()
             self._outbox.state(self._status, encode(ONLINE))
             self._outbox.renew()
             await self._serve(client)

@@ -53,6 +53,7 @@ class Outbox:
         with self._lock:
             if retain:
                 self._states[topic] = payload
+                self._due.pop(topic, None)  # after `renew`: what is newer would be told first
             self._queue.append(Message(topic, payload, retain, now_s))
             self._trim(now_s)
         self._wake()
