@@ -20,6 +20,7 @@ from avstream.workers import Worker
 STATUS_S = 0.2
 FAULTS_IN_A_ROW = 5
 CLOSING_S = 1.6  # for devices to let go, from the moment the loop is told to stop
+SERVED_S = 0.4  # from then on, until services are told to finish though a sink still hangs: they need a second
 
 
 class Service(Protocol):
@@ -59,9 +60,7 @@ async def narrate_live(
                 running = [group.create_task(service.run(), name=type(service).__name__) for service in services]
                 await loop.work(stop)
             finally:
-                await loop.farewell()
-                for task in running:
-                    task.cancel()
+                await loop.farewell(running)
     except BaseExceptionGroup as failed:
         raise first_error(failed) from None
     finally:
@@ -202,14 +201,18 @@ class _Loop:
             self._closing[stream.name] = worker.call(stream.source.close)
             worker.end()
 
-    async def farewell(self) -> None:
-        """End events and finish sinks, side by side."""
+    async def farewell(self, services: Sequence[asyncio.Task[None]]) -> None:
+        """End events, finish sinks, side by side, and then services, which sinks may have told something until then."""
         self._told_to_end = perf_counter()
         self._model.end()
         for stream in self._streams:
             self._close(stream)
             stream.end_events()
-        await asyncio.gather(*(outlet.farewell() for stream in self._streams for outlet in stream.outlets))
+        farewells = asyncio.gather(*(outlet.farewell() for stream in self._streams for outlet in stream.outlets))
+        await asyncio.wait([farewells], timeout=SERVED_S)
+        for service in services:
+            service.cancel()
+        await farewells
         for stream in self._streams:
             stream.report.wall_s = perf_counter() - self._began
             stream.report.warnings = [*stream.source.warnings, *stream.losses()]

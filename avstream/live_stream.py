@@ -26,6 +26,7 @@ from avstream.windows import Windower
 NEWS_AHEAD = 64  # a sink may be this far behind
 LATENCIES = 3600
 FAREWELL_S = 1.0  # for each sink to write what is owed
+LEVEL_LASTS_S = 1.0  # sound comes in pieces, and may be late: only after this long without any there is none
 
 News = Narration | SoundEvent | Status
 
@@ -53,6 +54,7 @@ class LiveReport(Report):
 
     source: str = ""
     dropped: int = 0
+    missing_s: float = 0.0  # of sound that came too late for its windows, or not at all
     events: int = 0
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
 
@@ -72,12 +74,15 @@ class LiveStream:
         self.ended = False
         self.outlets: list[LiveOutlet] = []
         self._tracker = EventTracker(self.name, rules)
-        self._level_dbfs = FLOOR_DBFS
+        self._loudest_dbfs: float | None = None  # of what came since the last status
+        self._level_dbfs, self._heard_at_s = FLOOR_DBFS, 0.0
         self._latency_s: float | None = None
 
     def hear(self, chunk: AudioChunk) -> None:
         """Note how loud it is; called on the reading thread."""
-        self._level_dbfs = max(self._level_dbfs, loudness_dbfs(chunk.samples, chunk.rate_hz))
+        level_dbfs = loudness_dbfs(chunk.samples, chunk.rate_hz)
+        before_dbfs = self._loudest_dbfs
+        self._loudest_dbfs = level_dbfs if before_dbfs is None else max(before_dbfs, level_dbfs)
 
     def arrive(self, window: Window) -> None:
         """Take a window to be narrated; one that still waited is dropped."""
@@ -98,14 +103,25 @@ class LiveStream:
         self._latency_s = self.source.now_s() - window.end_s
         self.report.latencies_s.append(self._latency_s)
         self.report.count(window, narration)
+        # windows share their sound: each second that is missing counts in full only over all that it is in
+        share = (window.focus_end_s - window.focus_start_s) / (window.end_s - window.start_s)
+        self.report.missing_s += window.gap_s * share
         self._tell([narration, *self._tracker.update(narration)])
 
     def tell_status(self, shared_problems: tuple[str, ...] = ()) -> None:
         """Pass on how it goes; `shared_problems` are those of what all streams share."""
-        level, self._level_dbfs = self._level_dbfs, FLOOR_DBFS
         now_s, problems = self.source.now_s(), self.source.problems + shared_problems
         epoch_s = time.time() - now_s
-        self._tell([Status(self.name, now_s, self._latency_s, self.report.dropped, level, problems, epoch_s)])
+        self._tell([Status(self.name, now_s, self._latency_s, self.report.dropped, self._level(), problems, epoch_s)])
+
+    def _level(self) -> float:
+        """The loudest since the last status; for a while, what it was when nothing came."""
+        loudest, self._loudest_dbfs = self._loudest_dbfs, None
+        if loudest is not None:
+            self._level_dbfs, self._heard_at_s = loudest, time.monotonic()
+        elif time.monotonic() - self._heard_at_s >= LEVEL_LASTS_S:
+            self._level_dbfs = FLOOR_DBFS
+        return self._level_dbfs
 
     def end_events(self) -> None:
         """Whatever goes on ends."""

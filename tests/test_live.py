@@ -3,10 +3,12 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from avstream import live_stream
 from avstream.errors import SinkError, SourceError
 from avstream.events import Rules
 from avstream.live import narrate_live
@@ -15,22 +17,24 @@ from avstream.records import AudioChunk, Narration, Sound, SoundEvent, Status, S
 from avstream.windows import Windower
 
 RATE, HOP_S, SPEED = 1000, 1.0, 20.0  # a stream second takes 50 ms
+CALM = 5.0  # where no window may be dropped: a busy machine stalls for longer than 50 ms
 
 
 class Tone:
-    """A live source that goes `SPEED` times as fast as time."""
+    """A live source that goes `speed` times as fast as time. Before `silent_s` it has no sound."""
 
     problems = ()
     reached_s = None
 
-    def __init__(self, name="tone", seconds_long=1e9, fails_at=None, close_takes_s=0.0):
+    def __init__(self, name="tone", seconds_long=1e9, fails_at=None, close_takes_s=0.0, speed=SPEED, silent_s=0.0):
         self.info = StreamInfo(name, None, False, True, epoch_s=1e9)
         self.seconds_long, self.fails_at, self.close_takes_s = seconds_long, fails_at, close_takes_s
+        self.speed, self.silent_s = speed, silent_s
         self.closed, self.warnings = threading.Event(), []
         self._began = time.monotonic()
 
     def now_s(self):
-        return (time.monotonic() - self._began) * SPEED
+        return (time.monotonic() - self._began) * self.speed
 
     def latest(self):
         return None
@@ -40,8 +44,9 @@ class Tone:
         while at < self.seconds_long and not self.closed.is_set():
             if self.fails_at is not None and at >= self.fails_at:
                 raise SourceError("the tone broke")
-            time.sleep(max(0.0, (at + 0.1 - self.now_s()) / SPEED))
-            yield AudioChunk(at, RATE, np.full((1, RATE // 10), 0.1, np.float32))
+            time.sleep(max(0.0, (at + 0.1 - self.now_s()) / self.speed))
+            if at >= self.silent_s:
+                yield AudioChunk(at, RATE, np.full((1, RATE // 10), 0.1, np.float32))
             at += 0.1
             yield Watermark(at - 0.05)
 
@@ -127,17 +132,45 @@ def nothing_left_over():
 
 
 def test_a_stream_is_narrated_with_events_and_status():
-    source, sink, bell = Tone(), Collect(), Bell()
+    source, sink, bell = Tone(speed=CALM), Collect(), Bell()
     live = stream(source, sink)
-    run([live], bell)
+    run([live], bell, for_s=3.0)
     indices = [narration.index for narration in sink.of(Narration)]
-    assert indices == list(range(len(indices))) and len(indices) > 8
+    assert indices == list(range(len(indices))) and len(indices) > 5
     phases = [event.phase for event in sink.of(SoundEvent)]
     assert phases[0] == "began" and phases[-1] == "ended" and set(phases[1:-1]) == {"continues"}
     assert live.report.events == 1 and live.report.dropped == 0 and live.report.windows == len(indices)
-    levels = {round(status.level_dbfs) for status in sink.of(Status)[1:-1]}
-    assert levels == {-20} and sink.of(Status)[-1].latency_s < HOP_S
+    last = sink.of(Status)[-1]
+    assert round(last.level_dbfs) == -20 and last.latency_s < HOP_S
     assert sink.closed == 1 and source.closed.is_set() and bell.threads == {"model"}
+
+
+def test_the_level_outlives_a_moment_without_sound(monkeypatch):
+    """Statuses come more often than sound does."""
+    live, told = stream(Tone()), []
+    live.outlets = [SimpleNamespace(offer=told.append)]
+
+    def levels(*peaks):
+        """What the next three statuses say, after chunks of sound with these peaks."""
+        told.clear()
+        for peak in peaks:
+            live.hear(AudioChunk(0.0, RATE, np.full((1, RATE // 10), peak, np.float32)))
+        for _ in range(3):
+            live.tell_status()
+        return [round(status.level_dbfs) for status in told]
+
+    assert levels() == [-120] * 3
+    monkeypatch.setattr(live_stream, "LEVEL_LASTS_S", 600.0)
+    assert levels(0.1, 1.0, 0.01) == [0, 0, 0]
+    assert levels(0.1) == [-20, -20, -20]
+    monkeypatch.setattr(live_stream, "LEVEL_LASTS_S", 0.0)
+    assert levels(0.1) == [-20, -120, -120]
+
+
+def test_sound_that_does_not_come_is_counted_once():
+    live = stream(Tone(seconds_long=10, silent_s=5, speed=CALM), Collect())
+    run([live], Bell(), for_s=60)
+    assert live.report.missing_s == pytest.approx(5, abs=0.2)
 
 
 def test_a_busy_narrator_drops_the_oldest_and_is_never_late():
@@ -221,7 +254,7 @@ def test_a_stream_that_ended_has_no_events_that_go_on():
             ended_at.append(time.monotonic())
 
     short.event = event
-    run([stream(Tone(seconds_long=8), short), stream(Tone("b"), other)], Bell(), for_s=3.0)
+    run([stream(Tone(seconds_long=8, speed=CALM), short), stream(Tone("b", speed=CALM), other)], Bell(), for_s=4.0)
     assert ended_at and time.monotonic() - ended_at[0] > 1.0, "well before the other one"
     assert short.of(Narration)[-1].end_s == pytest.approx(8, abs=0.15)
     indices = [narration.index for narration in short.of(Narration)]
@@ -263,6 +296,23 @@ def test_a_service_runs_until_all_is_told():
     assert broker.ended and {status.problems for status in sink.of(Status)} == {Broker.problems}
 
 
+def test_a_service_is_told_to_finish_though_a_sink_hangs(monkeypatch):
+    """Both in turn would take longer than there is."""
+    monkeypatch.setattr(live_stream, "FAREWELL_S", 8.0)
+    broker, stuck, released = Broker(fails=False), Collect("stuck"), threading.Event()
+    stuck.close = lambda: released.wait(20)
+    service_run = broker.run
+
+    async def run_and_release():
+        try:
+            await service_run()
+        finally:
+            released.set()
+
+    broker.run = run_and_release
+    assert run([stream(Tone(), stuck)], Bell(), for_s=0.5, services=[broker]) < 6
+
+
 def test_a_service_that_fails_for_good_ends_it():
     sink = Collect()
     with pytest.raises(SinkError, match="wrong password"):
@@ -280,8 +330,8 @@ def test_a_fault_in_one_window_is_told_and_survived():
         return whole(window, source)
 
     bell.narrate = narrate
-    live = stream(Tone(), sink)
-    run([live], bell, complain=heard.append)
+    live = stream(Tone(speed=CALM), sink)
+    run([live], bell, for_s=4.0, complain=heard.append)
     indices = [narration.index for narration in sink.of(Narration)]
     assert {3, 5}.isdisjoint(indices) and {2, 4, 6, 7} <= set(indices)
     assert len(heard) == 1 and "fault of ours: IndexError: out of range" in str(heard[0])

@@ -2,14 +2,19 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from contextlib import contextmanager
 
 import pytest
 
+from avstream.commands.live import conclude
+from avstream.live_stream import LiveReport
 from tests.broker import Mosquitto
 from tests.synth import make_movie
 
@@ -31,10 +36,9 @@ def run(*arguments, **environment):
 
 
 @contextmanager
-def running(*arguments):
-    process = subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    )
+def running(*arguments, stdout=subprocess.PIPE, **environment):
+    env = {**os.environ, **environment}
+    process = subprocess.Popen(command(*arguments), stdout=stdout, stderr=subprocess.PIPE, text=True, env=env)
     try:
         yield process
     finally:
@@ -85,6 +89,38 @@ def test_told_to_stop_it_ends_in_time_with_all_written(movie, tmp_path, number, 
     assert {event["id"] for event in events if event["phase"] == "began"} == {
         event["id"] for event in events if event["phase"] == "ended"
     }
+
+
+def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
+    """With Ctrl-S everything that writes to the terminal hangs, and holds its locks."""
+    screen, terminal = pty.openpty()
+    seen = []
+
+    def shown():
+        while select.select([screen], [], [], 0)[0]:
+            seen.append(os.read(screen, 1 << 16))
+        return b"".join(seen)
+
+    try:
+        with running("--camera", movie, "--realtime", "--loop", stdout=terminal, TERM="xterm") as process:
+            wait_for(lambda: "● listening".encode() in shown())
+            termios.tcflow(terminal, termios.TCOOFF)
+            time.sleep(1.0)  # until the next status is on its way
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 130
+    finally:
+        termios.tcflow(terminal, termios.TCOON)
+        os.close(terminal)
+        os.close(screen)
+
+
+def test_missing_sound_is_told_when_it_is_considerable(capsys):
+    beginning, much = LiveReport(stream_s=60, missing_s=3), LiveReport(stream_s=60, missing_s=12, source="yard")
+    little = LiveReport(stream_s=6000, missing_s=12)
+    conclude([beginning, much, little], None)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "yard: 12 s of sound came too late or not at all" in warnings[0]
 
 
 def test_nothing_there_at_the_start():

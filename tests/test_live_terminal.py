@@ -1,11 +1,18 @@
 """What people read while it listens: lines for changes, a line below them for how it goes."""
 
 import io
+import os
+import pty
 import re
+import select
+import termios
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 from rich.console import Console
+from rich.text import Text
 
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo
 from avstream.sinks.live_terminal import LiveTerminalSink, StatusBoard
@@ -22,8 +29,8 @@ def status(time_s=1.0, level_dbfs=-20.0, problems=(), dropped=0):
     return Status("kitchen", time_s, 0.61, dropped, level_dbfs, problems)
 
 
-def shown(tell, named=False, **console):
-    out = io.StringIO()
+def shown(tell, named=False, out=None, **console):
+    out = out or io.StringIO()
     board = StatusBoard(Console(file=out, highlight=False, **console))
     sink = LiveTerminalSink(board, named=named)
     sink.open(StreamInfo("kitchen", None, True, True, epoch_s=EPOCH_S))
@@ -68,10 +75,51 @@ def test_a_terminal_has_a_status_line_and_leaves_none_behind():
         sink.status(status(level_dbfs=-30, dropped=2))
         sink.write(narration(1, "an alarm is sounding.", ALARM))
 
-    out = shown(tell, force_terminal=True, width=100)
-    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", out)
+    out, before = io.StringIO(), []
+    shown(lambda sink: (tell(sink), before.append(out.getvalue())), out=out, force_terminal=True, width=100)
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", before[0])
     assert "● listening  ██████░░░░░░  -30 dBFS  latency 0.6 s  2 windows dropped" in plain
-    assert out.rstrip().endswith("\x1b[2K") or out.index("\x1b[2K") > 0, "the line was wiped"
+    at_the_end = out.getvalue().removeprefix(before[0])
+    assert at_the_end.endswith("\x1b[2K") and "\x1b[?25h" in at_the_end, "the line is wiped, and the cursor back"
+    assert "\n" not in before[0].rpartition("●")[2] and at_the_end.count("\n") == at_the_end.count("\x1b[1A")
+
+
+@contextmanager
+def terminal():
+    """A terminal: its screen's end, to read, and the end that a program writes to."""
+    screen, program = pty.openpty()
+    with os.fdopen(screen, "rb", buffering=0) as screen, os.fdopen(program, "w", encoding="utf-8") as program:
+        yield screen, program
+
+
+def test_who_ends_at_once_gets_the_cursor_back_though_all_locks_are_taken():
+    with terminal() as (screen, program):
+        board = StatusBoard(Console(file=program, force_terminal=True))
+        board.abandon()
+        board.show("kitchen", Text("listening"))
+        with board._lock:
+            board.abandon()
+        seen = b""
+        while not seen.endswith(b"\x1b[?25h"):  # the end of it
+            assert select.select([screen], [], [], 20)[0], seen
+            seen += screen.read(1000)
+        assert seen.count(b"\x1b[?25h") == 1, "nothing before there was a line"
+
+
+def test_who_ends_at_once_does_not_wait_for_a_terminal_that_is_stopped():
+    with terminal() as (_, program):
+        board = StatusBoard(Console(file=program, force_terminal=True))
+        board.show("kitchen", Text("listening"))
+        termios.tcflow(program, termios.TCOOFF)  # Ctrl-S
+        writer = threading.Thread(target=board.show, args=("kitchen", Text("still listening")))
+        writer.start()
+        ending = threading.Thread(target=board.abandon, daemon=True)
+        ending.start()
+        ending.join(20)
+        ended_first = writer.is_alive() and not ending.is_alive()
+        termios.tcflow(program, termios.TCOON)
+        writer.join(20)
+        assert ended_first
 
 
 def test_times_of_day_follow_a_clock_that_is_set():

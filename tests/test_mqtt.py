@@ -164,6 +164,20 @@ async def test_level_and_diagnostics_are_not_chatty(broker):
 
 
 @in_loop
+async def test_the_level_is_the_loudest_of_each_second(broker):
+    """A bang is short: where the level changes all the time, the status of just that moment would mostly miss it."""
+    hub = hub_for(broker.port)
+    sink = hub.sink("kitchen", Rules(), LABELS)
+    sink.open(INFO)
+    async with Ear(broker.port) as ear, running(hub):
+        for tick in range(16):  # four seconds, with a bang in the second one
+            sink.status(status(tick / 4, level_dbfs=-6.0 if tick == 6 else -50.0 - 3 * (tick % 2)))
+            await until(lambda: not hub._outbox._due)
+        await until(lambda: len(ear.all("avstream/kitchen/audio/dBFS")) == 3)
+        assert ear.all("avstream/kitchen/audio/dBFS") == [b"-50", b"-6", b"-50"]
+
+
+@in_loop
 async def test_pictures_are_small_and_seldom_and_can_be_kept_in(broker):
     hub = hub_for(broker.port)
     open_sink, closed_sink = hub.sink("kitchen", Rules(), LABELS), hub.sink("bath", Rules(), LABELS, images=False)

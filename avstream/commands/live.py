@@ -48,6 +48,7 @@ examples:
 
 keys in the window: q quit, space freeze, h heatmap, m mute the newest sound, s snapshot, f full screen, ? help
 """
+MISSING_S, MISSING_SHARE = 5.0, 0.01  # of the sound: more is told; a device or a network takes a while to begin
 STREAM_OPTIONS = (
     "camera", "mic", "realtime", "loop", "name", "only", "mute", "urgent", "threshold", "window", "jsonl", "srt", "vtt",
 )  # fmt: skip
@@ -240,7 +241,7 @@ class _Run:
 
         def told(number: int, frame: object) -> None:
             if self.code:
-                self._board.close()  # or the terminal's cursor would stay hidden
+                self._board.abandon()  # or the terminal's cursor would stay hidden
                 os._exit(self.code)
             self.code = 128 + number
             self.stop()
@@ -287,5 +288,10 @@ def conclude(reports: Sequence[LiveReport], hub: MqttHub | None) -> None:
             f"{report.source}: {report.windows} windows, {report.events} sounds, {report.dropped} windows dropped, "
             f"latency p50/p95 {report.latency_s(50):.2f}/{report.latency_s(95):.2f} s"
         )
+        if report.missing_s > max(MISSING_S, MISSING_SHARE * report.stream_s):
+            say(
+                f"warning: {report.source}: {report.missing_s:.0f} s of sound came too late or not at all, "
+                "and were taken as silence"
+            )
     if hub is not None and hub.lost:
         say(f"warning: {hub.lost} messages could not be delivered to the broker")

@@ -8,8 +8,11 @@ In a pipe or a log there are only the lines, and one when a problem comes or goe
 
 from __future__ import annotations
 
+import os
+import select
 import threading
 import time
+from contextlib import suppress
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -50,6 +53,15 @@ class StatusBoard:
                 )
                 self._live.start()
             self._live.update(Group(*self._lines.values()), refresh=True)
+
+    def abandon(self) -> None:
+        """Give the terminal its cursor back, and wait for nobody: who writes to it may hang with every lock."""
+        if self._live is None:
+            return
+        with suppress(OSError, ValueError):  # it has gone, or can't be asked
+            terminal = self.console.file.fileno()
+            if select.select([], [terminal], [], 0)[1]:
+                os.write(terminal, b"\r\x1b[2K\x1b[?25h")
 
     def close(self) -> None:
         """Take the lines away; harmless when repeated."""

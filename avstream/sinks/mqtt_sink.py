@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 
 from avstream.errors import AvstreamError
 from avstream.events import Rules
+from avstream.level import FLOOR_DBFS
 from avstream.overlay import draw, fit_caption
 from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks import mqtt_topics as wire
@@ -45,7 +47,8 @@ class MqttSink:
         self._sounding: dict[str, str] = {}  # event id -> label as announced
         self._latest: Narration | None = None
         self._drawn: Narration | None = None
-        self._level: tuple[float, float] | None = None  # time_s, dBFS
+        self._loudest_dbfs, self._leveled_s = FLOOR_DBFS, -math.inf  # since this time of the stream
+        self._level_told_dbfs = math.nan  # nothing yet
         self._diagnosed: tuple[float, int, int] | None = None  # time_s, dropped, lost
         self._state("status", OFFLINE)
         self._rest()
@@ -96,12 +99,9 @@ class MqttSink:
         self._state("problems", {"problems": problems})
         self._state("problem", ON if problems else OFF)
         self._tell_settings()
-        time_s, level_dbfs, told = status.time_s, status.level_dbfs, self._level
-        if told is None or (time_s - told[0] >= LEVEL_EVERY_S and abs(level_dbfs - told[1]) >= 1):
-            self._level = (time_s, level_dbfs)
-            self._state("audio/dBFS", str(round(level_dbfs)))
+        self._tell_level(status.time_s, status.level_dbfs)
+        time_s, last = status.time_s, self._diagnosed
         counts = (status.dropped, self._outbox.lost)
-        last = self._diagnosed
         if last is None or time_s - last[0] >= DIAGNOSTICS_EVERY_S or counts != last[1:]:
             self._diagnosed = (time_s, *counts)
             latency_s = None if status.latency_s is None else round(status.latency_s, 3)
@@ -140,6 +140,16 @@ class MqttSink:
         for topic in ("sound", "audio/all", *(f"audio/{label}" for label in self._labels), "problem"):
             self._state(topic, OFF)
         self._state("problems", {"problems": []})
+
+    def _tell_level(self, time_s: float, level_dbfs: float) -> None:
+        """The loudest of each second, where that is not what was told last."""
+        self._loudest_dbfs = max(self._loudest_dbfs, level_dbfs)
+        if time_s - self._leveled_s < LEVEL_EVERY_S:
+            return
+        if not abs(self._loudest_dbfs - self._level_told_dbfs) < 1:
+            self._level_told_dbfs = self._loudest_dbfs
+            self._state("audio/dBFS", str(round(self._loudest_dbfs)))
+        self._loudest_dbfs, self._leveled_s = FLOOR_DBFS, time_s
 
     def _tell_settings(self) -> None:
         for label in self._labels:
