@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.system import need
 
@@ -25,16 +26,22 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 class Sender:
     """ffmpeg that sends a movie again and again at its own speed, as MPEG-TS over "udp" or "http", to `url`.
 
-    `coding` are output options, by default to copy. `more` are further outputs, after the one to `url`.
+    `coding` are output options, by default to copy. `more` are further outputs, after the one to `url`. With `sound`
+    the picture ends with the movie, and the sound is that of this one, again and again.
     """
 
-    def __init__(self, movie: Path, *, over: str = "udp", coding: str = "-c copy", more: str = "") -> None:
+    def __init__(
+        self, movie: Path, *, over: str = "udp", coding: str = "-c copy", more: str = "", sound: Path | None = None
+    ) -> None:
         need("ffmpeg")
         self._port = free_port(socket.SOCK_DGRAM if over == "udp" else socket.SOCK_STREAM)
         self.url = f"{over}://127.0.0.1:{self._port}" + ("/live.ts" if over == "http" else "")
         listen = ["-listen", "1"] if over == "http" else []
         target = f"{self.url}?pkt_size=1316" if over == "udp" else self.url
-        self._command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(movie)]
+        again = ["-re", "-stream_loop", "-1", "-i"]
+        self._command = ["ffmpeg", "-v", "error", *(again if sound is None else ["-re", "-i"]), str(movie)]
+        if sound is not None:  # which would else be held back for the picture
+            self._command += [*again, str(sound), "-map", "0:v", "-map", "1:a", "-max_interleave_delta", "100000"]
         self._command += [*coding.split(), "-flush_packets", "1", "-f", "mpegts", *listen, target, *more.split()]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +79,7 @@ def wait_for_listener(port: int) -> None:
 
 
 @contextmanager
-def sending(movie: Path, **options: str) -> Iterator[Sender]:
+def sending(movie: Path, **options: Any) -> Iterator[Sender]:
     """A sender that sends, and is gone afterwards."""
     sender = Sender(movie, **options)
     sender.start()
@@ -104,6 +111,38 @@ def web(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def hls(movie: Path, folder: Path, *, piece_s: int) -> Iterator[str]:
+    """A movie again and again as live HLS, in pieces of so many seconds; yields its address once the first is there."""
+    need("ffmpeg")
+    command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(movie), "-c", "copy", "-f", "hls"]
+    command += ["-hls_time", str(piece_s), "-hls_list_size", "5", "-hls_flags", "delete_segments+temp_file"]
+    playlist = folder / "live.m3u8"
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        path = folder / Path(request.path).name
+        if not path.exists():
+            return request.send_error(404)
+        body = path.read_bytes()
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([*command, str(playlist)], stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        deadline = time.monotonic() + 10 * piece_s
+        while not playlist.exists():
+            assert time.monotonic() < deadline, "ffmpeg writes no HLS"
+            time.sleep(0.05)
+        with web(answer) as host:
+            yield f"http://{host}/{playlist.name}"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

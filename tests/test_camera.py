@@ -79,6 +79,15 @@ def test_one_that_hangs_is_given_up(hung):
     assert time.monotonic() - began < 2.0
 
 
+def test_one_that_hangs_costs_one_thread(hung):
+    with pytest.raises(SourceError, match="gives no pictures"):
+        list(CameraFeed(hung))
+    for _ in range(3):
+        with pytest.raises(SourceError, match="still hangs"):
+            list(CameraFeed(hung))
+    assert sum(thread.name == f"read camera {hung}" for thread in threading.enumerate()) == 1
+
+
 def test_close_ends_one_that_hangs(hung, monkeypatch):
     monkeypatch.setattr(camera, "FIRST_S", 30.0)
     feed, ended = CameraFeed(hung), threading.Event()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -125,6 +126,7 @@ def test_a_killed_stream_is_told_and_comes_back(movie):
 
         def until(items):
             if not state["killed"] and len(of(VideoFrame, items)) >= 3:
+                state["lost"] = weakref.ref(source._supervisors[0].feed)
                 sender.kill()
                 state["killed"] = True
             elif source.problems and not told:
@@ -136,6 +138,7 @@ def test_a_killed_stream_is_told_and_comes_back(movie):
         items = read(source, until=until)
     check_items(items)
     assert len(told) == 1 and "trying again in 1 s" in told[0]
+    assert state["lost"]() is None  # with its decoder and its pictures
     assert any("the stream was lost once" in warning for warning in source.warnings)
 
 
@@ -323,6 +326,32 @@ def test_pauses_grow_and_end_after_good_times(monkeypatch):
     assert max(pauses) <= 0.6
     lost, counted = supervisor.warnings
     assert lost.startswith("the picture was lost 10 times") and counted == "20 damaged packets"
+
+
+def test_a_lost_connection_is_let_go():
+    """Before the next one, which may last for days."""
+    feeds = []
+
+    class Long(Flaky):
+        def __iter__(self):
+            if len(feeds) == 1:
+                yield from super().__iter__()
+            closed.wait(10)
+
+    def connect():
+        feed = Long()
+        feeds.append(weakref.ref(feed))
+        return feed
+
+    closed = threading.Event()
+    supervisor = Supervisor("picture", connect, lambda item: None)
+    supervisor.start()
+    deadline = time.monotonic() + 10
+    while len(feeds) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert feeds[1]() is not None and feeds[0]() is None
+    closed.set()
+    supervisor.close(5.0)
 
 
 def test_a_fault_in_a_driver_costs_one_connection():

@@ -1,5 +1,6 @@
 """Network streams: real senders on loopback, and what becomes of their stamps, their faults and their secrets."""
 
+import re
 import socket
 import threading
 import time
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 
 from avstream.errors import SourceError
-from avstream.sources.address import hide
+from avstream.sources import address, network
+from avstream.sources.address import explain, hide
 from avstream.sources.capture import CapturedPicture, CapturedSound
 from avstream.sources.clocks import ArrivalClock, PlaybackClock
 from avstream.sources.network import NetworkFeed
 from tests.rtsp_server import rtsp_camera
-from tests.stream_servers import sending, tcp, web
+from tests.stream_servers import hls, sending, tcp, web
 from tests.synth import damage, make_movie
 
 SYNC_S = 0.045  # people notice sound that is earlier
@@ -209,6 +211,65 @@ def test_a_stall_and_an_end_are_told(movie):
         read(NetworkFeed(url))
 
 
+def all_end(*, seconds):
+    """Whether no connection is read any more, within so long."""
+    deadline = time.monotonic() + seconds
+    while any(thread.name.startswith("read ") for thread in threading.enumerate()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_live_playlist_goes_on(movie, tmp_path):
+    """Between two pieces nothing comes for seconds: that is no loss, and what comes is played as if it came then."""
+    with hls(movie, tmp_path, piece_s=6) as url:
+        items = read(NetworkFeed(url), seconds=25.0)  # a loss would raise
+    assert items[-1][0] - items[0][0] > 24.0
+    assert max(at_s - item.monotonic_s for at_s, item in items) < 2.0
+    sound_s = sum(piece.samples.shape[1] / piece.rate_hz for piece in pieces_of(items))
+    assert sound_s > 15.0  # as it begins with one piece, it may wait for the next once
+    assert abs(np.median(offsets(items))) <= SYNC_S
+
+
+def test_a_playlist_that_is_not_continued_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(network, "PIECE_SILENCE_S", 4.0)
+    piece = make_movie(tmp_path / "piece.ts", duration_s=2.0).read_bytes()
+
+    def answer(request):
+        playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\npiece.ts\n"
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(playlist if request.path.endswith("m3u8") else piece)
+
+    with web(answer) as host, pytest.raises(SourceError, match=r"sends nothing|has ended"):
+        read(NetworkFeed(f"http://{host}/live.m3u8"))
+    assert all_end(seconds=8)
+
+
+def test_a_picture_that_stops_while_the_sound_goes_on_is_told(movie, tmp_path, monkeypatch):
+    """Which is a loss. Connected to again, the stream is one without a picture."""
+    monkeypatch.setattr(network, "TRACK_SILENCE_S", 3.0)
+    short = make_movie(tmp_path / "short.mp4", duration_s=5.0)
+    with sending(short, sound=movie) as sender:
+        feed = NetworkFeed(sender.url)
+        with pytest.raises(SourceError, match="sends no picture any more"):
+            for item in feed:
+                assert feed.lacks == [] or isinstance(item, CapturedSound)
+        assert all_end(seconds=8)
+        feed = NetworkFeed(sender.url)
+        items = read(feed, until=lambda _: feed.lacks)
+        assert "has no picture" in feed.lacks[0] and items
+
+
+def test_a_track_that_nobody_wants_keeps_no_connection(movie, tmp_path):
+    short = make_movie(tmp_path / "short.mp4", duration_s=5.0)
+    with sending(short, sound=movie) as sender:
+        with pytest.raises(SourceError, match="sends nothing"):
+            read(NetworkFeed(sender.url, sound=False))
+        assert all_end(seconds=8)
+
+
 def test_close_ends_a_stalled_read_within_a_second(movie):
     with sending(movie) as sender:
         feed = NetworkFeed(sender.url)
@@ -226,10 +287,7 @@ def test_close_ends_a_stalled_read_within_a_second(movie):
         feed.close()
         assert ended.wait(1.0)
         feed.close()
-    deadline = time.monotonic() + 8
-    while any(thread.name.startswith("read udp") for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert all_end(seconds=8)
 
 
 def test_errors_are_words_without_secrets():
@@ -242,6 +300,8 @@ def test_errors_are_words_without_secrets():
             f"http://olga:s3cret@{host}/x.ts?token=t0p": "is not there (404)",
             "rtsp://olga:s3cret@127.0.0.1:1/cam?password=t0p": "connection refused",
             "http://olga:s3cret@no-such-host.invalid/x?key=t0p": "no host is named no-such-host.invalid",
+            "rtsp://olga:s3cret/b@127.0.0.1:1/cam": "%2F",
+            "rtsp://olga:my s3cret@127.0.0.1:1/cam": "connection refused",
             "gopher9://olga:s3cret@127.0.0.1/t": "a kind of address that can't be read",
         }.items():
             feed = NetworkFeed(url)
@@ -310,6 +370,29 @@ def test_hide_hides():
     assert hide("rtsp://h:554/user=admin_password=tlJw_channel=1.sdp") == "rtsp://h:554/user=admin_password=***"
     assert hide("olga:pw@10.0.0.7/cam") == "***@10.0.0.7/cam"
     assert hide("udp://127.0.0.1:99?pkt_size=1316") == "udp://127.0.0.1:99?pkt_size=1316"
+
+
+@pytest.mark.parametrize("secret", ["my pass word", "p@ss word", "pa/ss", "p?ss", "p#ss w", "a://b"])
+def test_hide_hides_what_should_have_been_escaped(secret):
+    for where in ("rtsp://", ""):
+        for text in (f"{where}olga:{secret}@10.0.0.7/cam", f"'{where}olga:{secret}@10.0.0.7/cam'"):
+            shown = hide(text)
+            assert "olga" not in shown and shown.rstrip("'").endswith("***@10.0.0.7/cam")
+            assert not any(part in shown for part in re.split("[ @/:?#]+", secret) if len(part) > 1)
+
+
+def test_hide_leaves_the_rest():
+    both = "http://h/x refuses the password: give it as http://olga:my pass@h/x"
+    assert hide(both) == "http://h/x refuses the password: give it as http://***@h/x"
+    assert hide("kitchen: seen by olga") == "kitchen: seen by olga"
+
+
+@pytest.mark.parametrize("password", ["pa/ss", "pa#ss", "pa?ss"])
+def test_no_name_server_is_asked_for_a_user(monkeypatch, password):
+    asked = []
+    monkeypatch.setattr(address.socket, "getaddrinfo", lambda host, port: asked.append(host))
+    told = str(explain(OSError(), f"rtsp://olga:{password}@no-such-host.invalid/cam"))
+    assert "olga" not in asked and "olga" not in told and "pa" not in told.split("@")[0] and "%2F" in told
 
 
 def test_arrivals_are_placed_by_the_least_delay():

@@ -14,7 +14,10 @@ import av.error
 
 from avstream.errors import SourceError
 
-USER = re.compile(r"(?<=://)\S*@|^(?![A-Za-z0-9+.-]+://)\S*@")  # up to the last @: a password may hold one, or a slash
+REST = r"(?:(?!://).)*"  # up to the next address; with spaces, which a password may hold
+USER = re.compile(  # up to the last @: a password may hold one, or a slash
+    rf"(?<=://)(?:{REST}|\S*)@|^(?![A-Za-z0-9+.-]+://)(?:[^\s:@]+:\S{REST}|\S*)@"
+)
 QUERY = re.compile(r"(?<=[?&;])([^=&;#\s]*)=([^&;#\s]*)")
 IN_PATH = re.compile(r"(?i)(pass\w*?|pwd|token|secret|api_?key)=[^&;#\s/*]+")  # some cameras have it there
 HARMLESS = {"channel", "subtype", "stream", "profile", "width", "height", "resolution", "fps", "codec", "pkt_size",
@@ -53,7 +56,10 @@ def explain(error: Exception, url: str) -> SourceError:
     if not _is_known(url):
         return SourceError(f"no host is named {_host(url)}: check the address and this machine's network")
     why = getattr(error, "strerror", None) or type(error).__name__
-    return SourceError(f"{where} can't be read ({hide(str(why))}): check the address, and that it is on")
+    check = "check the address, and that it is on"
+    if "@" in url and _host(url) is None:
+        check += "; a password's / is written %2F there, its ? %3F, and its # %23"
+    return SourceError(f"{where} can't be read ({hide(str(why))}): {check}")
 
 
 def _scheme(url: str) -> str:
@@ -61,8 +67,10 @@ def _scheme(url: str) -> str:
 
 
 def _host(url: str) -> str | None:
+    """The name of the host where that is certain: an @ after a slash may end a password or belong to the path."""
     with suppress(ValueError):  # a bracket too many
-        return urlsplit(url).hostname
+        host = urlsplit(url).hostname
+        return host if host == urlsplit(hide(url)).hostname else None
     return None
 
 

@@ -22,6 +22,8 @@ PLAUSIBLE_S = 2.0  # a driver's stamp further than this from now is of another c
 SIZE = (1280, 720)  # what is asked for; the driver takes the nearest it has
 BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}
 
+_hung: dict[str, Pump[CapturedPicture]] = {}  # device -> who hung in its driver when last seen
+
 
 class CameraFeed:
     """The pictures of one camera, given by its number ("0"), its device file, or a path that OpenCV can open."""
@@ -44,6 +46,7 @@ class CameraFeed:
         try:
             yield from self._pump
         except TimeoutError:
+            _hung[self._device] = self._pump
             raise SourceError(
                 f"{self.name} gives no pictures: unplug it and plug it in again, or close what else uses it"
             ) from None
@@ -65,6 +68,9 @@ class CameraFeed:
             )
         if not os.access(path, os.R_OK):
             raise SourceError(f"{self.name} may not be read: {MAY_READ}")
+        hung = _hung.get(self._device)
+        if hung is not None and hung.is_alive:  # another try would hang too, and keep another thread
+            raise SourceError(f"{self.name} still hangs: unplug it and plug it in again, or start this machine anew")
 
     def _pictures(self) -> Generator[CapturedPicture, None, None]:
         """Read on the pump's thread: every call here may block."""

@@ -70,19 +70,16 @@ class LiveSource:
         self._eyes = _Eyes()
         self._steady = SteadySound()
         self._supervisors: list[Supervisor] = []
-        self._network: NetworkFeed | None = None  # the connection of now
-        self._in_stream = microphone == "stream"  # where the sound should be
+        in_stream = microphone == "stream"  # where the sound should be
         is_file = camera is not None and not device and not is_url(camera)
         if camera is not None and device:
             self._supervise("picture", lambda: CameraFeed(camera))
         elif camera is not None:
-            what = "stream" if self._in_stream else "picture"
 
             def connect() -> NetworkFeed:
-                self._network = NetworkFeed(camera, sound=self._in_stream, realtime=realtime, loop=loop)
-                return self._network
+                return NetworkFeed(camera, sound=in_stream, realtime=realtime, loop=loop)
 
-            self._supervise(what, connect, ends=is_file)
+            self._supervise("stream" if in_stream else "picture", connect, ends=is_file)
         if microphone not in ("none", "stream"):
             self._supervise("sound", lambda: MicrophoneFeed(microphone))
 
@@ -95,9 +92,8 @@ class LiveSource:
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, a short sentence each."""
         found = [problem for one in self._supervisors if (problem := one.problem) is not None]
-        if self._network is not None and self._in_stream and self._network.has_sound is False:
-            found.append(f"{self._network.name} has no sound: name a microphone with --mic")
-        return tuple(found)
+        feeds = [one.feed for one in self._supervisors]
+        return (*found, *(what for feed in feeds if isinstance(feed, NetworkFeed) for what in feed.lacks))
 
     @property
     def warnings(self) -> list[str]:

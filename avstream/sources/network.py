@@ -5,6 +5,7 @@ Delay is bounded: packets are read as they come, on a thread of their own, whate
 
 from __future__ import annotations
 
+import errno
 import heapq
 import math
 import threading
@@ -25,6 +26,7 @@ from avstream.sources.pump import Pump
 
 OPEN_S = 8.0  # a camera may take a while to answer, and to send what is looked at first
 SILENCE_S = 3.0  # libav gives up after up to twice as long
+TRACK_SILENCE_S = 10.0  # when the sound goes on and the picture doesn't, or the other way round
 MOST_PACKETS = 2000
 PACKETS_AHEAD = 64  # of a file whose picture and sound lie apart
 OPTIONS = {
@@ -34,6 +36,7 @@ OPTIONS = {
     "protocol_whitelist": "rtsp,rtsps,rtp,udp,tcp,tls,http,https,httpproxy,crypto,hls,rtmp,rtmps,rtmpt",  # no files
 }
 PIECEMEAL = {"hls", "dash"}  # seconds of stream come at once, and are played from then on
+PIECE_SILENCE_S = 30.0  # between two pieces nothing comes
 WORDS = {"video": "picture", "audio": "sound"}
 
 
@@ -50,6 +53,9 @@ class NetworkFeed:
         self._url, self._is_file, self._loop = url, realtime and not is_url(url), loop
         self.name = url if self._is_file else hide(url)
         self.has_sound: bool | None = None
+        self._track_silence_s = TRACK_SILENCE_S
+        self._first_s = 0.0
+        self._latest_s: dict[str, float] = {}  # kind -> when it came last
         self._wanted = [kind for kind, wanted in (("video", pictures), ("audio", sound)) if wanted]
         self._stop = threading.Event()
         self._decoder = Decoder(lambda seconds: self._stop.wait(max(0.0, seconds)))
@@ -67,6 +73,16 @@ class NetworkFeed:
         }
         return {what: count for what, count in counts.items() if count}
 
+    @property
+    def lacks(self) -> list[str]:
+        """What is wanted and has not come so far, though the rest does: a sentence each."""
+        found = []
+        if "audio" in self._wanted and (self.has_sound is False or self._never_came("audio")):
+            found.append(f"{self.name} has no sound: name a microphone with --mic")
+        if "video" in self._wanted and self._never_came("video"):
+            found.append(f"{self.name} has no picture now: check its camera")
+        return found
+
     def __iter__(self) -> Iterator[CapturedPicture | CapturedSound]:
         """Items as they come. Raises SourceError when it can't be read or is lost; only a file ends."""
         dropped = 0
@@ -75,6 +91,8 @@ class NetworkFeed:
                 if self._pump.dropped > dropped:
                     dropped = self._pump.dropped
                     self._decoder.expect_key()
+                if not self._is_file:
+                    self._note(arrived)
                 yield from self._decoder.paced(arrived) if self._pump.waits else self._decoder.live(arrived)
                 if self._decoder.failed_in_a_row > FAILURES:
                     raise SourceError(f"{self.name} can't be decoded any more: check how it is coded")
@@ -88,6 +106,18 @@ class NetworkFeed:
         self._stop.set()
         self._pump.close()
 
+    def _note(self, arrived: Arrived) -> None:
+        """Raises SourceError when only one of picture and sound still comes."""
+        self._first_s = self._first_s or arrived.arrival_s
+        self._latest_s[arrived.track.kind] = arrived.arrival_s
+        behind = min(self._latest_s, key=self._latest_s.__getitem__)
+        if arrived.arrival_s - self._latest_s[behind] > self._track_silence_s:
+            raise SourceError(f"{self.name} sends no {WORDS[behind]} any more: check that it is well")
+
+    def _never_came(self, kind: str) -> bool:
+        came_s = max(self._latest_s.values(), default=0.0) - self._first_s
+        return kind not in self._latest_s and came_s > self._track_silence_s
+
     # On the pump's thread
 
     def _packets(self) -> Generator[Arrived, None, None]:
@@ -99,10 +129,10 @@ class NetworkFeed:
                 if self._is_file:
                     shift_s = yield from self._played(container, tracks, shift_s)
                 else:
-                    yield from _received(container, tracks)
-            except av.error.ExitError:
-                raise TimeoutError from None
+                    yield from self._received(container, tracks)
             except DAMAGE as error:
+                if isinstance(error, av.error.ExitError) or getattr(error, "errno", None) == errno.EIO:  # HLS gave up
+                    raise TimeoutError from None
                 raise explain(error, self._url) from None
             finally:
                 container.close()
@@ -116,9 +146,16 @@ class NetworkFeed:
             check_file(Path(self._url))
             return open_file(Path(self._url))
         try:
-            return av.open(self._url, options=OPTIONS, timeout=(OPEN_S, SILENCE_S), metadata_errors="replace")
+            container = self._connected(SILENCE_S)
+            if _is_piecemeal(container):  # how long to wait can't be changed, and what for is known only now
+                container.close()
+                container = self._connected(PIECE_SILENCE_S)
+            return container
         except (*DAMAGE, OSError) as error:
             raise explain(error, self._url) from None
+
+    def _connected(self, silence_s: float) -> Any:
+        return av.open(self._url, options=OPTIONS, timeout=(OPEN_S, silence_s), metadata_errors="replace")
 
     def _choose(self, container: Any) -> dict[int, Track]:
         """The streams that are wanted and there, by their numbers."""
@@ -128,13 +165,16 @@ class NetworkFeed:
         if not streams:
             what = " or ".join(WORDS[kind] for kind in self._wanted)
             raise SourceError(f"{self.name} has no {what} that can be read here: try it in a player")
-        self._pump.waits = self._is_file or not PIECEMEAL.isdisjoint(container.format.name.split(","))
+        self._pump.waits = self._is_file or _is_piecemeal(container)
+        if _is_piecemeal(container):
+            self._pump.silence_s = PIECE_SILENCE_S
+            self._track_silence_s = 2 * PIECE_SILENCE_S
         return {stream.index: track(stream) for stream in streams}
 
     def _played(self, container: Any, tracks: dict[int, Track], shift_s: float) -> Generator[Arrived, None, float]:
         """The packets of a file in order of time, beginning at `shift_s`; returns where the next round begins."""
         first_s, end_s = None, 0.0
-        for packet in _in_order(_demuxed(container, tracks)):
+        for packet in _in_order(self._demuxed(container, tracks)):
             if packet.pts is not None:
                 stamp_s = float(packet.pts * packet.time_base)
                 first_s = stamp_s if first_s is None else first_s
@@ -144,31 +184,40 @@ class NetworkFeed:
             raise SourceError(f"nothing in {self._url} could be decoded: it is damaged, fetch it again")
         return shift_s + end_s
 
+    def _received(self, container: Any, tracks: dict[int, Track]) -> Iterator[Arrived]:
+        """The packets of a live stream. An RTSP sender that reports its wall clock says when each was taken.
 
-def _received(container: Any, tracks: dict[int, Track]) -> Iterator[Arrived]:
-    """The packets of a live stream. An RTSP sender that reports its wall clock says when each was taken.
+        Where a format has no stamps (pictures by HTTP) libav makes them up, at a rate of its own: arrival tells better.
+        """
+        unstamped = bool(container.format.flags & av.format.Flags.no_timestamps.value)
+        for packet in self._demuxed(container, tracks):
+            arrival_s, taken_s = time.monotonic(), None
+            if not packet.size:
+                continue
+            if unstamped:
+                packet.pts = packet.dts = None
+            if container.start_time_realtime is not None and packet.pts is not None:
+                wall_s = container.start_time_realtime / 1e6 + float(packet.pts * packet.time_base)
+                taken_s = arrival_s - (time.time() - wall_s)
+            yield Arrived(tracks[packet.stream.index], packet, arrival_s, taken_s=taken_s)
 
-    Where a format has no stamps (pictures by HTTP) libav makes them up, at a rate of its own: arrival tells better.
-    """
-    unstamped = bool(container.format.flags & av.format.Flags.no_timestamps.value)
-    for packet in _demuxed(container, tracks):
-        arrival_s, taken_s = time.monotonic(), None
-        if not packet.size:
-            continue
-        if unstamped:
-            packet.pts = packet.dts = None
-        if container.start_time_realtime is not None and packet.pts is not None:
-            wall_s = container.start_time_realtime / 1e6 + float(packet.pts * packet.time_base)
-            taken_s = arrival_s - (time.time() - wall_s)
-        yield Arrived(tracks[packet.stream.index], packet, arrival_s, taken_s=taken_s)
+    def _demuxed(self, container: Any, tracks: dict[int, Track]) -> Iterator[Any]:
+        """The packets of some streams, to the end or until nobody wants them.
+
+        PyAV can choose streams too, but would go on for ever without a word while only others come.
+        """
+        try:
+            for packet in container.demux():
+                if self._stop.is_set():
+                    return
+                if packet.stream.index in tracks:
+                    yield packet
+        except IndexError:
+            pass  # the end: PyAV can't flush streams that showed up late
 
 
-def _demuxed(container: Any, tracks: dict[int, Track]) -> Iterator[Any]:
-    """The packets of some streams, to the end."""
-    try:
-        yield from container.demux([container.streams[number] for number in tracks])
-    except IndexError:
-        pass  # the end: PyAV can't flush streams that showed up late
+def _is_piecemeal(container: Any) -> bool:
+    return not PIECEMEAL.isdisjoint(container.format.name.split(","))
 
 
 def _in_order(packets: Iterable[Any]) -> Iterator[Any]:

@@ -24,10 +24,9 @@ class Pump(Generic[T]):
         self, items: Generator[T, None, None], *, name: str, most: int, first_s: float, silence_s: float
     ) -> None:
         """`first_s` is how long the first item may take, `silence_s` every other; `most` fit into the queue."""
-        self.waits = False
+        self.waits, self.silence_s = False, silence_s
         self.dropped = 0
-        self._source, self._most = items, most
-        self._first_s, self._silence_s = first_s, silence_s
+        self._source, self._most, self._first_s = items, most, first_s
         self._changed = threading.Condition()
         self._queue: deque[T] = deque()
         self._ended = self._closed = False
@@ -53,7 +52,7 @@ class Pump(Generic[T]):
                     return
                 item = self._queue.popleft()
                 self._changed.notify_all()
-            patience_s = self._silence_s
+            patience_s = self.silence_s
             yield item
 
     def close(self) -> None:
@@ -62,6 +61,11 @@ class Pump(Generic[T]):
             self._closed = True
             self._queue.clear()
             self._changed.notify_all()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread still reads, or hangs."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         try:

@@ -25,7 +25,7 @@ class Supervisor:
     """Hands every item of a feed to `take`, on a thread of its own, until `close`; `what` names it for people.
 
     `problem` is a short sentence on what is wrong now, or None. A feed that `ends`, as a file does, is read once:
-    then `ended` is set, with the `failure` if it was no good end.
+    then `ended` is set, with the `failure` if it was no good end. `feed` is the connection of now, if there is one.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Supervisor:
         self.ended = False
         self._what, self._connect, self._take, self._ends = what, connect, take, ends
         self._stop = threading.Event()
-        self._feed: Feed | None = None
+        self.feed: Feed | None = None
         self._thread = threading.Thread(target=self._run, name=f"capture {what}", daemon=True)
         self._times_lost, self._lost_s = 0, 0.0
         self._began_s = self._good_s = self._connected_s = 0.0  # of all, of the last item, of the first since
@@ -56,7 +56,7 @@ class Supervisor:
     def close(self, timeout_s: float) -> None:
         """End the reading; a device that hangs for longer than `timeout_s` is left behind."""
         self._stop.set()
-        if (feed := self._feed) is not None:
+        if (feed := self.feed) is not None:
             feed.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
@@ -71,7 +71,7 @@ class Supervisor:
             times = "once" if self._times_lost == 1 else f"{self._times_lost} times"
             lost_s = self._lost_s + (time.monotonic() - self._good_s if self.problem else 0.0)
             found.append(f"the {self._what} was lost {times}, {lost_s:.0f} s in all")
-        feed = self._feed
+        feed = self.feed
         counts = self._counts + Counter(feed.lost if feed is not None else {})
         return found + [f"{count} {what}" for what, count in counts.items()]
 
@@ -86,11 +86,12 @@ class Supervisor:
                 return
             # The error holds what it went through, a decoder with its threads and pictures too, and is held by it in
             # turn: Python would clear that up some day, and until then every loss costs megabytes.
+            why, error = str(error or f"the {self._what} ended"), None
             gc.collect()
             now_s = time.monotonic()
             if self._connected_s and now_s - self._connected_s >= GOOD_S:
                 pause_s = FIRST_PAUSE_S
-            self._note_lost(f"{error or f'the {self._what} ended'}; trying again in {max(1, round(pause_s))} s")
+            self._note_lost(f"{why}; trying again in {max(1, round(pause_s))} s")
             self._stop.wait(pause_s * random.uniform(0.8, 1.2))  # so that many don't come back all at once
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -98,7 +99,7 @@ class Supervisor:
         """Read one connection to its end; returns what was wrong with it."""
         self._connected_s = 0.0
         feed = self._connect()
-        self._feed = feed
+        self.feed = feed
         if self._stop.is_set():  # close() came in between and has not seen it
             return None
         try:
@@ -113,7 +114,7 @@ class Supervisor:
             return SourceError(f"{feed.name} failed ({hide(str(error)) or type(error).__name__})")
         finally:
             feed.close()
-            self._feed = None
+            self.feed = None
             self._counts += Counter(feed.lost)
         return None
 
