@@ -33,6 +33,7 @@ from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.substitution import substitute
 
 Shown = Literal["source", "similarity"]
+MOST_EYES = 32  # sources whose motion is remembered, about 1 MB each: movies end and leave theirs behind
 
 
 class Narrator:
@@ -90,9 +91,10 @@ class Narrator:
 
     def _watch(self, window: Window, source: str, timings: dict[str, float]) -> Synchrony:
         """The eye of a source, after it has seen the window; also in silence, so that it misses nothing."""
-        if window.index == 0:
-            self._eyes.pop(source, None)
-        eye = self._eyes.setdefault(source, Synchrony())
+        eye = (self._eyes.pop(source, None) if window.index else None) or Synchrony()
+        self._eyes[source] = eye  # the one that was used last stands last
+        if len(self._eyes) > MOST_EYES:
+            self._eyes.pop(next(iter(self._eyes)))
         if window.motion:
             with stage(timings, "motion"):
                 for frame in window.motion:

@@ -13,11 +13,13 @@ import tracemalloc
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, VideoFrame
+from avstream.sources.frames import Pictures
 from avstream.sources.movie import Movie
 from avstream.sources.timeline import Clock, Track
 from avstream.windows import Windower
@@ -452,3 +454,13 @@ def test_randomly_damaged_copies(tmp_path):
     assert all("\n" not in one.get("error", "") for one in found)
     read_well = sum(one.get("windows", 0) > 0 for one in found)
     assert read_well > 120  # most damage leaves something to narrate
+
+
+@pytest.mark.parametrize(("rate", "count"), [(30, 90), (60, 90), (25, 75), (50, 90)])
+def test_times_in_whole_milliseconds_cost_no_picture(rate, count):
+    """Matroska and FLV write 1/30 s as 0.033 s, which was taken for the slot before."""
+    frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+    pictures = Pictures(start_s=0.0, end_s=9.0, rate_hz=30.0, max_side=64, gray=True)
+    times = np.floor(np.arange(3 * rate) / rate * 1000) / 1000
+    taken = [picture for time in times for picture in pictures.take(float(time), frame)]
+    assert len(taken) == pytest.approx(count, abs=1)

@@ -24,7 +24,7 @@ class Loudness:
     onset: NDArray[np.float64]
 
     def between(self, starts_s: NDArray[np.float64], ends_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean of both in each stretch of time, (2, stretches); what lies outside counts as the edge does."""
+        """The mean of both in each stretch of time, (2, stretches); what lies outside is silence."""
         edges = self.start_s + STEP_S * np.arange(len(self.level) + 1)
         out = np.empty((2, len(starts_s)))
         for row, values in enumerate((self.level, self.onset)):
@@ -36,7 +36,7 @@ class Loudness:
 def loudness(audio: NDArray[np.float32], rate_hz: int, start_s: float = 0.0) -> Loudness | None:
     """Level and onset strength of float32 (channels, n); None for silence and for less than 0.1 s.
 
-    The onset strength is the rise of the level in each of up to seven bands of an octave (spectral flux).
+    The onset strength is the rise of the level in those bands that the rate has (spectral flux).
     """
     steps = int(audio.shape[-1] / rate_hz / STEP_S)
     if steps < 10 or not len(audio):

@@ -20,7 +20,7 @@ Number = TypeVar("Number", np.uint8, np.float32)
 
 SIDE_PX = 320  # the longer side that pictures are worked on at
 CELL_PX = 8
-TOP_RATE_HZ = 30.0
+SHORTEST_STEP_S = 0.0217  # 30 pictures a second may jitter by a third; of 50 or 60 every second is taken
 LONGEST_STEP_S = 0.25  # between pictures further apart nothing can be said of the motion
 STILL = 0.8  # gray levels: when two thirds of the picture change less, that is noise, not a camera: skies show none
 NORMAL_STEP_S = 0.04
@@ -67,21 +67,18 @@ class Motion:
         self.steps: list[Step] = []
         self._keep_s = keep_s
         self._last: _Picture | None = None
-        self._slot = -(2**62)
 
     def push(self, time_s: float, gray: Gray) -> None:
         """Take the next picture, uint8 (h, w), gray, or (h, w, 3), RGB, of any size; one taken before is ignored.
 
-        Raises ValueError for an array that is no such picture. At most 30 pictures a second are looked at.
+        So is one that comes within SHORTEST_STEP_S. Raises ValueError for an array that is no such picture.
         """
         if gray.ndim not in (2, 3) or gray.dtype != np.uint8 or not gray.size:
             raise ValueError(f"a picture must be uint8 (h, w) or (h, w, 3), not {gray.dtype} {gray.shape}")
-        slot = int(np.floor(time_s * TOP_RATE_HZ + 1e-4))
-        if slot <= self._slot:
+        before = self._last
+        if before is not None and time_s - before.time_s < SHORTEST_STEP_S:
             return
-        self._slot = slot
-        now, before = _prepared(time_s, gray), self._last
-        self._last = now
+        self._last = now = _prepared(time_s, gray)
         if before is None:
             return
         if before.gray.shape != now.gray.shape or time_s - before.time_s > LONGEST_STEP_S:
@@ -205,9 +202,16 @@ def cuts(steps: Sequence[Step]) -> list[bool]:
     if not steps:
         return []
     changes = np.array([step.change for step in steps])
-    middle, high = _ranked(changes), float(np.sort(changes)[int(0.9 * len(steps)) - 1])
+    long = np.array([step.end_s - step.start_s for step in steps]) / NORMAL_STEP_S
+    bursts = _bursts(changes) & _bursts(changes * long)  # things move more in a longer step, but noise does not
+    return [step.cut or bool(burst) for step, burst in zip(steps, bursts, strict=True)]
+
+
+def _bursts(changes: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which of the changes (n,) are far above the others."""
+    middle, high = _ranked(changes), float(np.sort(changes)[int(0.9 * len(changes)) - 1])
     limit = max(BURST, float(np.clip(high + 8 * (high - middle), 1.3 * high, 2.5 * high)))  # noise is even: 1.3 tells
-    return [bool(step.cut or step.change > limit) for step in steps]
+    return np.asarray(changes > limit)
 
 
 def placed_at(steps: list[Step], reference: int) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ Power = NDArray[np.float64]
 LARGEST_LAG_S = 0.001  # microphones at most 34 cm apart
 FULL_DB = 12.0  # a level difference that means "all the way to that side"
 FULL_LAG_S = 0.0006
-SIDE = 0.13  # azimuth from which on it is called left or right: 1.6 dB, or 0.08 ms
+SIDE = 0.13  # azimuth from which on it is called left or right: 1.6 dB, or a clear lag of 0.18 ms
 LEAST = 0.3  # confidence below which nothing is said
 SAME_DB = -60.0  # channels whose difference is so far below them were mono once
 FRAME = 2048
@@ -91,7 +91,7 @@ def _level_db(left: Power, right: Power) -> float:
 def _lag(power: Power, cross: NDArray[np.complex128], rate_hz: int) -> tuple[float, float]:
     """By how many seconds the right channel is first, and how clear that is, 0..1.
 
-    The phase of each frequency counts as much as the two channels agree on it, and only where there is sound.
+    Every frequency counts the same, where there is sound.
     """
     size = 2 * len(cross) - 2
     hz = np.fft.rfftfreq(size, 1 / rate_hz)

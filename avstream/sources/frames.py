@@ -17,6 +17,7 @@ SOUND_GAP_S = 0.05  # a shorter hole in the sound is a rounded stamp
 PADDING_S = 0.1  # the most that a codec adds to fill its last packet
 RATES_HZ = range(1000, 768_001)  # other sample rates are a damaged header
 MOTION_RATE_HZ = 30.0
+ROUNDED_S = 0.001  # Matroska and FLV give whole milliseconds, and 0.033 s is meant to be 1/30
 MOTION_SIDE = 320
 
 
@@ -41,7 +42,7 @@ class Pictures:
 
     def take(self, time_s: float, frame: Any) -> list[VideoFrame | MotionFrame]:
         """One picture or none. Raises av.FFmpegError or ValueError for a frame that can't be converted."""
-        slot = math.floor(time_s * self._rate_hz + 1e-4)
+        slot = math.floor((time_s + ROUNDED_S) * self._rate_hz)
         if not self._start_s <= time_s < self._end_s or slot <= self._last_slot:
             return []
         picture = upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect, gray=self._gray)
