@@ -151,7 +151,8 @@ def dataset_report(args: argparse.Namespace) -> Report:
     """What `add_arguments` and `--dataset KIND FOLDER` ask for. Raises ConfigError, ModelError, SourceError."""
     kind, folder = _kind(args.dataset[0]), Path(args.dataset[1])
     items = read_dataset(kind, folder, annotations=args.annotations, extended=args.extended, split=args.split)
-    return evaluate_dataset(_localizer(args), kind, items[: args.limit], batch=args.batch)
+    localizer = acl_localizer(args) if args.acl else Similarity(args.preset)
+    return evaluate_dataset(localizer, kind, items[: args.limit], batch=args.batch)
 
 
 def _kind(name: str) -> Kind:
@@ -161,9 +162,8 @@ def _kind(name: str) -> Kind:
     raise ConfigError(f"expected a dataset of {', '.join(KINDS)}, found {name!r}")
 
 
-def _localizer(args: argparse.Namespace) -> Localizer:
-    if args.acl is None:
-        return Similarity(args.preset)
+def acl_localizer(args: argparse.Namespace) -> AclLocalizer:
+    """ACL-SSL with the weights of `--acl`. Raises ConfigError and ModelError."""
     if args.beats is None:
         raise ConfigError("--acl needs --beats: BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt")
     return load_localizer(args.beats, args.acl, args.clipseg, choose_device(args.device))

@@ -24,11 +24,11 @@ from typing import Any
 import cv2
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from avstream.errors import AvstreamError
 from avstream.localization.fusion import FEATURES, TABLE
-from pipelines.evaluate_acl import add_arguments, dataset_report
+from pipelines.evaluate_acl import Localizer, acl_localizer, add_arguments, dataset_report
 from pipelines.localization_plots import reliability_plot
 from pipelines.localization_scenes import CONDITIONS, make_scene
 from pipelines.scene_sounds import Bank
@@ -41,29 +41,37 @@ from pipelines.score_scenes import (
     fitted,
     hop_cost,
     outcomes,
+    percent,
     ranks_above,
     reliability,
     shown_chance,
     summary,
 )
+from pipelines.score_similarity import Similarity
 
 WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
 FIT_SEED = 1_000_000  # far from those of any evaluation
-ABSENT_SHARE = 4  # scenes of each off-screen condition to one of each other, so that both are about as many
+ABSENT_SHARE = 2  # scenes of each off-screen condition to one of each other, so that both are about as many
 COST_SIZES = ((640, 360), (320, 180))  # of the pictures: the decoder's motion frames are already small
-COLUMNS = (
-    "scenes", "synchrony cIoU", "synchrony half", "peak on source", "motion alone cIoU", "motion alone half",
-    "middle cIoU", "side right", "said visible", "box right when visible", "said off-screen", "said null",
-)  # fmt: skip
+TABLES = {
+    "Where, %, held-out scenes": (
+        "scenes", "synchrony cIoU", "synchrony AUC", "synchrony half", "motion alone cIoU", "motion alone half",
+        "middle cIoU", "similarity cIoU", "similarity half", "ACL-SSL cIoU",
+    ),
+    "What is said, %, the same scenes": (
+        "side right", "said visible", "peak right when visible", "box right when visible", "said off-screen",
+        "said null",
+    ),
+}  # fmt: skip
 
 
 def scenes_report(args: argparse.Namespace) -> dict[str, Any]:
     """Every method on every condition, the bars, and how far the chances can be believed."""
-    bank = Bank(held_out=True, data=args.data)
+    bank, others = Bank(held_out=True, data=args.data), class_aware(args)
     found: dict[str, list[Outcome]] = {}
     for name in CONDITIONS:
         count = args.scenes if name in WHOLE else max(1, args.scenes // 10)
-        found[name] = list(outcomes(name, range(args.seed, args.seed + count), bank))
+        found[name] = list(outcomes(name, range(args.seed, args.seed + count), bank, others))
     curves = believed([one for group in found.values() for one in group if one.here is not None])
     report = {
         "scenes": args.scenes,
@@ -88,7 +96,13 @@ def believed(every: list[Outcome]) -> dict[str, list[tuple[float, float, float]]
     return {"here": here, "absent": absent}
 
 
-def bars(found: dict[str, list[Outcome]]) -> dict[str, float]:
+def class_aware(args: argparse.Namespace) -> dict[str, Localizer]:
+    """The localizers that know classes: a preset's similarity, and ACL-SSL when its weights are given."""
+    others: dict[str, Localizer] = {"similarity": Similarity(args.preset)}
+    return others | {"ACL-SSL": acl_localizer(args)} if args.acl else others
+
+
+def bars(found: dict[str, list[Outcome]]) -> dict[str, float | None]:
     """What the method has to reach; `--cost` measures the rest."""
     plain, away = found["plain"], found["off-screen"]
     main, sides = summary(plain), [one.side for group in found.values() for one in group if one.side is not None]
@@ -99,7 +113,7 @@ def bars(found: dict[str, list[Outcome]]) -> dict[str, float]:
         "right half, %": main["synchrony half"],
         "off-screen AUC, fusion": ranks_above(here, gone),
         "off-screen AUC, correlation alone": ranks_above(*raw),
-        "stereo side, %": float(100 * np.mean(sides)),
+        "stereo side, %": percent(sides),
     }
 
 
@@ -125,20 +139,21 @@ def fit_report(args: argparse.Namespace) -> dict[str, Any]:
 
 def show(report: dict[str, Any], console: Console) -> None:
     """The report of `--scenes` as tables."""
-    table = Table("condition", *COLUMNS, title="%, on held-out scenes")
-    console = Console(width=max(200, console.width))
-    for name, row in report["conditions"].items():
-        table.add_row(name, *(figure(row.get(column)) for column in COLUMNS))
-    console.print(table)
+    console = Console(width=max(170, console.width))
+    for title, columns in TABLES.items():
+        table = Table(Column("condition", no_wrap=True), *columns, title=title)
+        for name, row in report["conditions"].items():
+            table.add_row(name, *(figure(row.get(column)) for column in columns))
+        console.print(table)
     bar = Table("bar", "measured")
     for name, value in {**report["bars"], **{f"ECE {k}": v for k, v in report["calibration error"].items()}}.items():
-        bar.add_row(name, f"{value:.3f}" if value < 1 else f"{value:.1f}")
+        bar.add_row(name, figure(value) if value is None or value >= 1 else f"{value:.3f}")
     console.print(bar)
 
 
 def figure(value: float | None) -> str:
     """A cell of the table."""
-    if value is None or np.isnan(value):
+    if value is None:
         return "-"
     return str(value) if isinstance(value, int) else f"{value:.1f}"
 
@@ -176,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--cuts", type=int, metavar="N", help="cut N scenes, in four ways")
     what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")
     what.add_argument("--dataset", nargs=2, metavar=("KIND", "FOLDER"), help="vggss, flickr or avsbench")
-    add_arguments(out.add_argument_group("for --dataset"))
+    add_arguments(out.add_argument_group("for --dataset; --acl, --beats, --clipseg and --preset for --scenes too"))
     out.add_argument("--data", type=Path, metavar="ESC10", help="recorded sounds, LABEL/*.ogg")
     out.add_argument("--seed", type=int, default=0)
     out.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
@@ -200,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         console.print_json(json.dumps(report))
     if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+        args.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return 0
 
 

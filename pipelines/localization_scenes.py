@@ -68,6 +68,7 @@ class Recipe:
     reverberant: bool = False
     steady: bool = False
     step: int = 1
+    mono: bool = False
 
 
 RECIPES: dict[str, Recipe] = {
@@ -75,6 +76,9 @@ RECIPES: dict[str, Recipe] = {
     "off-screen": Recipe(distractors=2, seen=False),  # as many things move as in "plain"
     "off-screen, one distractor": Recipe(seen=False),
     "off-screen, pan": Recipe(distractors=2, seen=False, camera="pan"),
+    "off-screen, low light": Recipe(distractors=2, seen=False, spoil="low light"),
+    "off-screen, 12 frames/s": Recipe(distractors=2, seen=False, step=2),
+    "off-screen, mono": Recipe(distractors=2, seen=False, mono=True),
     "no distractor": Recipe(distractors=0),
     "two distractors": Recipe(distractors=2),
     "two sources": Recipe(sources=2),
@@ -87,6 +91,7 @@ RECIPES: dict[str, Recipe] = {
     "reverberation": Recipe(reverberant=True),
     "12 frames/s": Recipe(step=2),
     "steady sound": Recipe(steady=True),
+    "mono": Recipe(mono=True),
 }
 CONDITIONS = tuple(RECIPES)
 
@@ -263,6 +268,8 @@ def make_scene(condition: str, seed: int, bank: Bank) -> Scene:
     gray = spoiled(gray, recipe.spoil, rng)
     pans = [2 * (thing.center[0] - MARGIN) / WIDTH - 1 for thing in things[: len(seen)]] or [rng.uniform(-1, 1)]
     audio, level_db = mixed(sounds, pans, rng, reverberant=recipe.reverberant)
+    if recipe.mono:
+        audio, level_db = np.repeat(audio.mean(axis=0, keepdims=True), 2, axis=0), 0.0
     boxes = [picture_box(thing, path[len(path) // 2]) for thing in things]
     times = np.arange(len(gray)) / FPS
     return Scene(

@@ -1,4 +1,4 @@
-"""Synchrony without each of its parts, and the localizers that know classes, on the same scenes."""
+"""Synchrony without each of its parts, on the same scenes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 
-from avstream.encoders.audio import mono
 from avstream.localization import fit, motion, synchrony
-from pipelines.localization_metrics import SIZE, box_truth, ciou, success
-from pipelines.localization_scenes import Scene, make_scene
+from pipelines.localization_metrics import success
+from pipelines.localization_scenes import make_scene
 from pipelines.scene_sounds import Bank
 from pipelines.score_scenes import outcome, percent, ranks_above
-from pipelines.score_similarity import Similarity
 
 CONDITIONS = ("plain", "pan", "flicker", "off-screen")
 Change = tuple[ModuleType, str, Any]
@@ -28,10 +25,17 @@ def _one_kind(which: int) -> Callable[..., Any]:
     return lambda heard, lag: fit.hearings(heard[[which, which]], lag)
 
 
-def _no_fate(smooth: Any, energy: Any, sharp: Any, soft: Any) -> tuple[Any, int, Any, float]:
+def _no_body(alike: Any, seed: int) -> Any:
+    """The cell itself and its neighbors."""
+    y, x = divmod(seed, alike.shape[1])
+    body = np.zeros(alike.shape, bool)
+    body[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2] = True
+    return body
+
+
+def _scores(smooth: Any, things: Any) -> Any:
     """The scores themselves as a heatmap."""
-    heat = (smooth / smooth.max()).astype(np.float32)
-    return heat, int(smooth.argmax()), (heat >= 0.5).ravel(), 0.0
+    return (smooth / smooth.max()).astype(np.float32)
 
 
 VARIANTS: dict[str, tuple[Change, ...]] = {
@@ -43,7 +47,8 @@ VARIANTS: dict[str, tuple[Change, ...]] = {
     "onsets only": ((synchrony, "hearings", _one_kind(1)),),
     "no lags": ((synchrony, "LAG_S", 0.0),),
     "amount of motion not weighed": ((synchrony, "WEIGHT", 0.0),),
-    "no common fate": ((synchrony, "_spread", _no_fate),),
+    "the thing of the best cell": ((synchrony, "CANDIDATES", 1),),
+    "no common fate": ((synchrony, "CANDIDATES", 1), (synchrony, "_body", _no_body), (synchrony, "_heatmap", _scores)),
 }
 
 
@@ -64,36 +69,20 @@ def ablation_report(args: argparse.Namespace) -> dict[str, Any]:
     """By variant: cIoU and right half of each condition with a source, and off-screen from plain by correlation."""
     bank, seeds = Bank(held_out=True, data=args.data), range(args.seed, args.seed + args.ablate)
     found: dict[str, dict[str, list[Any]]] = {name: {kind: [] for kind in CONDITIONS} for name in VARIANTS}
-    nano = Similarity("nano")
-    similar = []
     for kind in CONDITIONS:
         for seed in seeds:
             scene = make_scene(kind, seed, bank)
             for name, changes in VARIANTS.items():
                 with changed(changes):
                     found[name][kind].append(outcome(scene, fitting=True))
-            if kind == "plain":
-                similar.append(by_similarity(nano, scene))
-    report: dict[str, Any] = {name: row(groups) for name, groups in found.items()}
-    overlaps, halves = zip(*similar, strict=True)
-    report["similarity, nano"] = {"plain cIoU": success(overlaps), "plain half": percent(halves)}
-    return report
+    return {name: row(groups) for name, groups in found.items()}
 
 
-def row(found: dict[str, list[Any]]) -> dict[str, float]:
+def row(found: dict[str, list[Any]]) -> dict[str, float | None]:
     """The figures of one variant, percent."""
-    out = {}
+    out: dict[str, float | None] = {}
     for kind in CONDITIONS[:-1]:
         out[f"{kind} cIoU"] = success([one.overlaps["synchrony"] for one in found[kind]])
         out[f"{kind} half"] = percent([one.halves["synchrony"] for one in found[kind]])
     fits = {k: [-1.0 if one.features is None else one.features[0] for one in group] for k, group in found.items()}
     return out | {"off-screen AUC": 100 * ranks_above(fits["plain"], fits["off-screen"])}
-
-
-def by_similarity(localizer: Similarity, scene: Scene) -> tuple[float, bool]:
-    """The cIoU at 0.5, and whether the peak is in a source's half, for the middle picture of a scene."""
-    rgb = cv2.cvtColor(scene.gray[len(scene.gray) // 2], cv2.COLOR_GRAY2RGB)
-    heat = localizer.locate(np.asarray(rgb, np.uint8), mono(scene.audio, scene.rate_hz, localizer.rate_hz)).heatmap
-    left = (int(heat.argmax()) % SIZE + 0.5) / SIZE < 0.5
-    halves = [(box[0] + box[2]) / 2 < 0.5 for box in scene.boxes]
-    return ciou(heat, box_truth(scene.boxes), 0.5), left in halves

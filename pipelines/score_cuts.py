@@ -27,7 +27,7 @@ def cut_report(args: argparse.Namespace) -> dict[str, Any]:
         for kind, scene in cut_scenes(seed, bank, rng):
             found = synchrony(scene.gray, scene.times_s, scene.audio, scene.rate_hz)
             visible = fuse(found, direction(scene.audio, scene.rate_hz)).visible
-            rows.setdefault(kind, []).append((found is None or found.cut, visible is True, visible is False))
+            rows.setdefault(kind, []).append((found is not None and found.cut, visible is True, visible is False))
     names = ("seen", "box", "off-screen")
     return {kind: dict(zip(names, map(percent, zip(*row, strict=True)), strict=True)) for kind, row in rows.items()}
 

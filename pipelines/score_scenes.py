@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import process_time
 from typing import Any
@@ -11,15 +11,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avstream.encoders.audio import mono
 from avstream.localization.fusion import FEATURES, features, fuse
 from avstream.localization.stereo import direction
 from avstream.localization.synchrony import Synchrony, SynchronyMap
 from avstream.records import Box
+from pipelines.evaluate_acl import Localizer
 from pipelines.localization_metrics import SIZE, auc, box_truth, ciou, success
 from pipelines.localization_scenes import Scene, make_scene
 from pipelines.scene_sounds import Bank
 
 CLEAR_DB = 3.0  # a level difference from which on the side can be asked for
+Heat = NDArray[np.float32]
+Localizers = Mapping[str, Localizer]  # those that know classes, by name
 TOLERANCE = (8 / 320, 8 / 180)  # one cell: the peak is the middle of one
 
 
@@ -28,7 +32,8 @@ class Outcome:
     """One scene's answers. `overlaps` and `halves` are by method: cIoU at 0.5, and whether the half is right.
 
     `features` is None when synchrony had no answer, or there is a cut; `inside`: its peak is on a source. `side` is
-    None where the level difference is too small to ask. `visible`, `here` and `absent` are what fusion said.
+    None where the level difference is too small to ask. `visible`, `here` and `absent` are what fusion said, `box` is
+    how far its box overlaps a source's (IoU), None without a box.
     """
 
     condition: str
@@ -41,23 +46,26 @@ class Outcome:
     visible: bool | None
     here: float | None
     absent: float | None
+    box: float | None
 
 
-def outcomes(condition: str, seeds: Iterable[int], bank: Bank, *, fitting: bool = False) -> Iterator[Outcome]:
+def outcomes(
+    condition: str, seeds: Iterable[int], bank: Bank, others: Localizers | None = None, *, fitting: bool = False
+) -> Iterator[Outcome]:
     """The outcomes of the scenes of a condition; `fitting` leaves fusion out, whose table is then not there yet."""
     for seed in seeds:
-        yield outcome(make_scene(condition, seed, bank), fitting=fitting)
+        yield outcome(make_scene(condition, seed, bank), others, fitting=fitting)
 
 
-def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
-    """Ask everyone about a scene."""
+def outcome(scene: Scene, others: Localizers | None = None, *, fitting: bool = False) -> Outcome:
+    """Ask everyone about a scene, also the `others`, who look at its middle picture."""
     eye = Synchrony()
     for time_s, gray in zip(scene.times_s, scene.gray, strict=True):
         eye.push(float(time_s), gray)
     seen = eye.look(0.0, scene.audio.shape[1] / scene.rate_hz, scene.audio, scene.rate_hz)
     bearing = direction(scene.audio, scene.rate_hz)
     place = None if fitting else fuse(seen, bearing)
-    overlaps, halves = against_truth(scene, seen) if scene.boxes else ({}, {})
+    overlaps, halves = against_truth(scene, maps_of(scene, seen, others or {})) if scene.boxes else ({}, {})
     asked = abs(scene.level_db) >= CLEAR_DB
     return Outcome(
         scene.condition, bool(scene.boxes), overlaps, halves,
@@ -67,7 +75,13 @@ def outcome(scene: Scene, *, fitting: bool = False) -> Outcome:
         visible=place.visible if place else None,
         here=place.here if place else None,
         absent=place.absent if place else None,
+        box=best_overlap(place.box, scene.boxes) if place and place.box else None,
     )  # fmt: skip
+
+
+def best_overlap(box: Box, boxes: Sequence[Box]) -> float:
+    """How far a box overlaps that of the source that it fits best (IoU), 0..1; 0 where there is none."""
+    return max((ciou(box_truth([box]), box_truth([one]), 0.5) for one in boxes), default=0.0)
 
 
 def hop_cost(scene: Scene, size: tuple[int, int], rate_hz: int = 48000) -> float:
@@ -82,14 +96,22 @@ def hop_cost(scene: Scene, size: tuple[int, int], rate_hz: int = 48000) -> float
     return 1000 * ((pushed - began) / 3 + process_time() - pushed)
 
 
-def against_truth(scene: Scene, seen: SynchronyMap | None) -> tuple[dict[str, float], dict[str, bool]]:
-    """Overlap (cIoU) and half of the picture for synchrony and what it must beat: motion alone, the middle."""
-    truth, left = box_truth(scene.boxes), [(box[0] + box[2]) / 2 < 0.5 for box in scene.boxes]
+def maps_of(scene: Scene, seen: SynchronyMap | None, others: Localizers) -> dict[str, Heat | None]:
+    """The heatmaps of synchrony, of what it must beat (motion alone, the middle), and of the others."""
     motion = np.abs(np.diff(scene.gray.astype(np.int16), axis=0)).mean(axis=0).astype(np.float32)
     motion = cv2.blur(motion, (25, 25))
     middle = np.zeros((SIZE, SIZE), np.float32)
     middle[SIZE // 4 : 3 * SIZE // 4, SIZE // 4 : 3 * SIZE // 4] = 1
-    maps = {"synchrony": seen and seen.heatmap, "motion alone": motion / max(1e-6, motion.max()), "middle": middle}
+    rgb = np.asarray(cv2.cvtColor(scene.gray[len(scene.gray) // 2], cv2.COLOR_GRAY2RGB), np.uint8)
+    maps = {"synchrony": seen.heatmap if seen else None, "motion alone": motion / max(1e-6, motion.max())}
+    for name, other in others.items():
+        maps[name] = other.locate(rgb, mono(scene.audio, scene.rate_hz, other.rate_hz)).heatmap
+    return maps | {"middle": middle}
+
+
+def against_truth(scene: Scene, maps: dict[str, Heat | None]) -> tuple[dict[str, float], dict[str, bool]]:
+    """Overlap (cIoU), and whether the peak is in a source's half of the picture, for each map."""
+    truth, left = box_truth(scene.boxes), [(box[0] + box[2]) / 2 < 0.5 for box in scene.boxes]
     overlaps, halves = {}, {}
     for name, heat in maps.items():
         overlaps[name] = 0.0 if heat is None else ciou(cv2.resize(heat, (SIZE, SIZE)), truth, 0.5)
@@ -128,13 +150,14 @@ def summary(found: Sequence[Outcome]) -> dict[str, Any]:
     for word, answer in (("visible", True), ("off-screen", False), ("null", None)):
         row[f"said {word}"] = percent([one.visible is answer for one in found])
     said = [one for one in found if one.visible]
-    row["box right when visible"] = percent([one.inside for one in said])
+    row["peak right when visible"] = percent([one.inside for one in said])
+    row["box right when visible"] = percent([one.box is not None and one.box >= 0.5 for one in said])
     return row
 
 
-def percent(values: Sequence[bool]) -> float:
-    """The share of True, percent; not a number when there is none to ask."""
-    return float(100 * np.mean(values)) if len(values) else float("nan")
+def percent(values: Sequence[bool]) -> float | None:
+    """The share of True, percent; None when there is none to ask."""
+    return float(100 * np.mean(values)) if len(values) else None
 
 
 def fitted(found: Sequence[Outcome]) -> dict[str, list[float]]:

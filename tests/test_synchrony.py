@@ -8,7 +8,7 @@ import pytest
 
 from avstream.localization.fit import fit, hearings
 from avstream.localization.hearing import loudness
-from avstream.localization.motion import Motion
+from avstream.localization.motion import Motion, cuts
 from avstream.localization.synchrony import Synchrony, synchrony
 
 RATE_HZ, FPS, SECONDS = 16000, 25, 3
@@ -102,6 +102,45 @@ def test_up_to_three_frames_early_or_late_is_forgiven(scene, shift_s):
 def test_any_picture_rate(fps):
     times, frames = film([(PLACE, BEATS)], fps=fps)
     assert on(PLACE, synchrony(frames, times, beeps(), RATE_HZ).peak)
+
+
+def jittered(fps):
+    return np.arange(90) / fps + np.random.default_rng(0).uniform(-0.005, 0.005, 90)
+
+
+@pytest.mark.parametrize(
+    ("times", "count"),
+    [
+        (np.arange(90) / 30, 90),
+        (np.floor(np.arange(90) / 30 * 1000) / 1000, 90),  # Matroska and FLV
+        (np.round(np.arange(180) / 60, 3), 90),
+        (np.arange(150) / 50, 75),
+        (jittered(25), 90),
+    ],
+    ids=["30", "30 in ms", "60 in ms", "50", "25 that jitters"],
+)
+def test_which_pictures_are_looked_at(times, count):
+    motion = Motion()
+    for time in times:
+        motion.push(float(time), STILL[0])
+    assert len(motion.steps) == count - 1
+
+
+def test_few_pictures_are_lost_to_jitter():
+    motion = Motion()
+    for time in jittered(30):
+        motion.push(float(time), STILL[0])
+    assert len(motion.steps) >= 86
+
+
+@pytest.mark.parametrize("noise", [1.0, 2.0, 4.0])
+def test_a_few_short_steps_in_noise_are_no_cuts(noise):
+    """A camera's noise does not depend on how long a step is, as motion does."""
+    times = np.sort(np.append(np.arange(0, 3, 0.08), [0.513, 1.553, 2.273]))
+    rng, motion = np.random.default_rng(0), Motion()
+    for time in times:
+        motion.push(float(time), np.clip(texture() + rng.normal(0, noise, (180, 320)), 0, 255).astype(np.uint8))
+    assert len(motion.steps) == len(times) - 1 and not any(cuts(motion.steps))
 
 
 def test_uneven_picture_times(scene):

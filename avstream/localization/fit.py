@@ -34,6 +34,11 @@ class Fit:
         """Whether more than one moment speaks for it."""
         return self.half > 0 and self.spared > 0
 
+    @property
+    def worth(self) -> float:
+        """How far the correlation is from chance, in standard errors: Fisher's z times the root of the freedom."""
+        return float(np.arctanh(np.clip(self.correlation, -0.99, 0.99)) * np.exp(self.freedom / 2))
+
 
 def hearings(heard: Series, lag: int) -> Series:
     """What motion is compared with, each with a length of 1: (3 * lags, T) from level and onsets (2, T).

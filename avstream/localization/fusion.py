@@ -25,7 +25,7 @@ TABLE = Path(__file__).with_name("fusion.json")
 SHARE = 0.66  # of the window that must have been seen before anything is claimed
 SURE_HERE = 0.8
 SURE_ABSENT = 0.9  # as sure as the scenes allow: real films move in more ways than those
-MOST_PULSE = 3.0  # what moves for less than a tenth of the window, as a flash does, says nothing of what does not
+MOST_PULSE = 3.0  # what moves for less than a tenth of the window, as a flash does, is no proof of anything
 SURE_BEARING = 0.5
 APART = 0.6  # of half the picture's width: ears and eyes that are further apart speak of two things
 FEATURES = ("correlation", "half", "spared", "freedom", "rival", "moving", "swing", "pulse", "agreement")
@@ -58,17 +58,17 @@ class Place:
 def fuse(seen: SynchronyMap | None, bearing: Bearing) -> Place:
     """The place of the one sound of a window. Of several at once nobody knows which it is: see `unattributed`.
 
-    A window with a cut has no one picture that a box could be true for, so nothing but the side is said.
+    A window with a cut has no one picture that a box could be true for, so nothing but the side is said; nor is it of a
+    flash.
     """
-    if seen is None or seen.cut or seen.share < SHARE:
+    if seen is None or seen.cut or seen.share < SHARE or seen.pulse > MOST_PULSE:
         return Place(None, None, None, bearing.side, None, None)
     here, absent = chances(features(seen, bearing))
     sure = here >= SURE_HERE and seen.fit.repeated and not contradict(seen, bearing)
     box = box_of(seen.heatmap, seen.peak) if sure else None
     if box is not None:
         return Place(True, seen.heatmap, box, bearing.side, here, absent)
-    visible = False if absent >= SURE_ABSENT and seen.pulse <= MOST_PULSE else None
-    return Place(visible, None, None, bearing.side, here, absent)
+    return Place(False if absent >= SURE_ABSENT else None, None, None, bearing.side, here, absent)
 
 
 def contradict(seen: SynchronyMap, bearing: Bearing) -> bool:

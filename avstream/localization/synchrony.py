@@ -1,8 +1,8 @@
 """Where in the picture something moves with the sound: no weights, no classes. Ours.
 
 The motion of each 8 px cell (`motion`) is correlated with the level and the onsets of the sound (`hearing`) over
-lags of up to 0.12 s. The best cell is where the source is; the cells that share its fate, moving when it moves,
-are how far it reaches (common fate, Wertheimer 1923); what their fit is worth says `fit`.
+lags of up to 0.12 s. The cells that share a good one's fate, moving when it moves, are how far a thing reaches (common
+fate, Wertheimer 1923). The source is the thing whose motion fits furthest beyond chance; what that is worth says `fit`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from avstream.localization.motion import Motion, Step, cuts, placed_at
 Heat = NDArray[np.float32]
 
 LAG_S = 0.12  # 3 frames at 25 a second: sound is slow, and cameras, codecs and lips are not exact
-FEWEST_STEPS = 8
+FEWEST_STEPS = 24  # of fewer, some fit any sound by chance
 SHARE = 0.45  # of the window that has to be one shot, the one in its middle
 MOVES = 0.25  # gray levels above the rest of the picture, in the mean of the window: less is no motion
 WEIGHT = 0.3  # of the amount of motion, as an exponent
 FATE = 0.45  # the correlation with the best cell at which a cell belongs to the same thing
-SECOND = 0.8  # of the best score: what another thing must reach to count as sounding too
+CANDIDATES, LEAST = 3, 0.4  # things that are looked at, and of the best cell's score: where the last may begin
+SECOND = 0.85  # of what the best thing is worth: what another must reach to count as sounding too
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,7 @@ class SynchronyMap:
     """The answer for one window, over its middle picture.
 
     `heatmap` is float32 (rows, columns) in [0, 1]: 0.5 and more where the source is. The rest says how sure it is:
-    `fit` of the motion of the best thing to the sound, `rival`: the best score elsewhere over the best (0..1),
+    `fit` of the motion of the best thing to the sound, `rival`: what the next best thing is worth over it (0..1),
     `moving`: the share of cells that move, `swing`: how much the sound's level varies (standard deviation, 1 is
     45 dB), `pulse`: how much the thing's motion does (over its mean), `share`: of the window, what was seen in one
     shot; `cut`: there is a cut or a hole in it.
@@ -64,7 +65,7 @@ class Synchrony:
     def look(self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int) -> SynchronyMap | None:
         """What moves between the two times with float32 (channels, n) from `start_s` on.
 
-        None when it can't be told: silence, fewer than nine pictures, no motion, or a shot under half of the window.
+        None when it can't be told: silence, fewer steps than FEWEST_STEPS, no motion, or a shot under SHARE of it.
         """
         steps = [step for step in self._motion.steps if step.start_s >= start_s - 1e-6 and step.end_s <= end_s + 1e-6]
         middle_s = (start_s + end_s) / 2
@@ -135,17 +136,16 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
     smooth = cv2.blur(score.reshape(rows, columns), (3, 3), borderType=cv2.BORDER_REPLICATE)
     smooth *= moves.reshape(rows, columns)
     whole = cells.reshape(count, -1)
-    sharp = _own(whole)
-    heatmap, best, body, rival = _spread(smooth, whole.mean(axis=0), unit(sharp), own)
-    moved = sharp[:, body].mean(axis=1)
+    things = _things(smooth, whole, own, sounds)
+    best, rival = things[0], things[1].fit.worth / things[0].fit.worth if len(things) > 1 else 0.0
     return SynchronyMap(
-        heatmap=heatmap,
-        peak=((best % columns + 0.5) / columns, (best // columns + 0.5) / rows),
-        fit=fit(moved, sounds),
+        heatmap=_heatmap(smooth, things),
+        peak=((best.seed % columns + 0.5) / columns, (best.seed // columns + 0.5) / rows),
+        fit=best.fit,
         rival=rival,
         moving=float(moves.mean()),
         swing=float(heard[0].std()),
-        pulse=float(moved.std()) / max(1e-6, float(whole[:, body].mean())),
+        pulse=float(best.moved.std()) / max(1e-6, float(whole[:, best.body.ravel()].mean())),
     )
 
 
@@ -159,31 +159,46 @@ def _own(series: NDArray[np.floating]) -> Series:
     return out
 
 
-def _spread(
-    smooth: Heat, energy: Series, sharp: Series, soft: Series
-) -> tuple[Heat, int, NDArray[np.bool_], float]:
-    """The heatmap, the best cell, the cells (n,) of its thing, and how good the best outside of it is, as a share.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Thing:
+    """What moves as one: its best cell, its cells (rows, columns), their motion (T,) and how that fits the sound."""
 
-    From the scores (rows, columns), how much each cell moves (n,), and its motion (T, n) with and without neighbors.
+    seed: int
+    body: NDArray[np.bool_]
+    moved: Series
+    fit: Fit
+
+
+def _things(smooth: Heat, whole: Series, soft: Series, sounds: Series) -> list[_Thing]:
+    """Around the best cells, those whose motion as a whole is furthest from fitting by chance first; at least one.
+
+    From the scores (rows, columns), the motion of each cell (T, n), the same with neighbors and a length of 1, and
+    `hearings`. One cell fits by chance more easily than a thing does.
     """
-    rows, columns = smooth.shape
-    heat = 0.45 * smooth / smooth.max()
-    left, best, rival = smooth.copy(), int(smooth.argmax()), 0.0
-    first = np.zeros(smooth.size, bool)
-    warm = energy - np.median(energy) > MOVES
-    for thing in range(3):
-        seed = int(left.argmax())
-        share = float(left.flat[seed] / smooth.flat[best])
-        if thing == 1:
-            rival = share
-        if share < (SECOND if thing else 0.0) or share <= 0:
+    energy, sharp = whole.mean(axis=0), _own(whole)
+    alike, warm = unit(sharp), energy - np.median(energy) > MOVES
+    free, found = np.ones(smooth.shape, bool), list[_Thing]()
+    for _ in range(CANDIDATES):
+        seed = int((smooth * free).argmax())
+        if found and smooth.flat[seed] * free.flat[seed] < LEAST * smooth.max():
             break
-        fate = soft[:, seed] @ sharp
-        body = _body(((fate > FATE) & warm).reshape(rows, columns), seed)
-        first = first if thing else body.ravel()
-        heat[body] = np.maximum(heat[body], 0.5 + 0.5 * share * smooth[body] / max(float(smooth[body].max()), 1e-9))
-        left[cv2.dilate(body.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = 0
-    return np.clip(heat, 0, 1).astype(np.float32), best, first, rival
+        body = free & _body(((soft[:, seed] @ alike > FATE) & warm).reshape(smooth.shape), seed)
+        moved = sharp[:, body.ravel()].mean(axis=1)
+        found.append(_Thing(seed, body, moved, fit(moved, sounds)))
+        free &= cv2.dilate(body.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    found.sort(key=lambda thing: -thing.fit.worth)
+    return found[:1] + [thing for thing in found[1:] if thing.fit.worth > 0]
+
+
+def _heatmap(smooth: Heat, things: Sequence[_Thing]) -> Heat:
+    """The scores below 0.5, and above it the first thing and those that are worth nearly as much."""
+    heat = 0.45 * smooth / smooth.max()
+    for thing in things:
+        share = 1.0 if thing is things[0] else thing.fit.worth / things[0].fit.worth
+        if share >= SECOND:
+            inside = smooth[thing.body] / max(float(smooth[thing.body].max()), 1e-9)
+            heat[thing.body] = np.maximum(heat[thing.body], 0.5 + 0.5 * share * inside)
+    return np.clip(heat, 0, 1).astype(np.float32)
 
 
 def _body(alike: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
