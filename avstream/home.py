@@ -65,9 +65,6 @@ class Home:
     hop: float | None = None
 
     def __post_init__(self) -> None:
-        windows = [stream.name for stream in self.streams if stream.window]
-        if len(windows) > 1:
-            raise ConfigError(f"only one stream can have the window, found {', '.join(windows)}")
         named = [path for s in self.streams for path in (s.jsonl, s.srt, s.vtt) if path and path != "-"]
         outputs = [Path(path).resolve() for path in named]
         for path in outputs:

@@ -124,7 +124,8 @@ class Narration:
     """What a window turned out to hold. No sounds means silence: `text` is then empty.
 
     `heatmap` is float32 (rows, columns) in [0, 1] over the key frame, or None when there is nothing to point at.
-    `level_dbfs` is the loudest 100 ms of the focus. `timings_ms` has the milliseconds of each stage that ran.
+    `level_dbfs` is the loudest 100 ms of the focus, and when a sound only pauses in it that of the quieter side.
+    `timings_ms` has the milliseconds of each stage that ran.
     """
 
     source: str

@@ -1,7 +1,7 @@
 """How well the localizers find what sounds: on synthetic scenes, real clips, and the field's benchmarks.
 
     python -m pipelines.evaluate_localization --scenes 500 --data ESC10 --json scenes.json --plot docs/reliability.png
-    python -m pipelines.evaluate_localization --fit 120 --data ESC10
+    python -m pipelines.evaluate_localization --fit 40 --data ESC10
     python -m pipelines.evaluate_localization --cost 10
     python -m pipelines.evaluate_localization --clips FOLDER
     python -m pipelines.evaluate_localization --ablate 100 --data ESC10

@@ -31,13 +31,13 @@ def change(rules: Rules) -> Callable[[str, str, float | bool], None]:
 
 
 def narration(index: int = 0, *, label: str = "dog_bark", picture: bool = False) -> Narration:
-    sounds = (Sound(label, 0.93, True, (0.1, 0.2, 0.5, 0.8), "left", -20.0),)
+    sounds = (Sound(label, 0.93, True, (0.1, 0.2, 0.5, 0.8), "left", -20.0, 0.88),)
     heat = np.zeros((8, 8), np.float32)
     heat[3:6, 1:4] = 1
     frame = VideoFrame(index + 1.5, np.full((480, 960, 3), 90 + index, np.uint8)) if picture else None
     return Narration(
-        "kitchen", index, index, index + 3.0, index + 1.0, index + 2.0, "a dog is barking.", sounds, -20.0,
-        heat if picture else None, frame, {"sound": 12.345},
+        "kitchen", index, index, index + 3.0, index + 2.0, index + 3.0, "a dog is barking.", sounds, -20.0,
+        heat if picture else None, frame, {"motion": 9.421, "audio": 12.345},
     )  # fmt: skip
 
 

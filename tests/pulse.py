@@ -16,8 +16,9 @@ from tests.system import need
 
 READY_S = 15.0
 # without norewinds the monitor loses what is played in the first second
+DEVICE = "module-null-sink", "sink_name=avs", "rate=48000", "channels=2", "norewinds=1"
 SCRIPT = """\
-load-module module-null-sink sink_name=avs rate=48000 channels=2 norewinds=1
+load-module {device}
 set-default-sink avs
 set-default-source avs.monitor
 load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
@@ -37,7 +38,7 @@ class PulseServer:
         self._server: subprocess.Popen[bytes] | None = None
         self._players: list[subprocess.Popen[bytes]] = []
         self._socket = self._folder / "native"
-        (self._folder / "p.pa").write_text(SCRIPT.format(socket=self._socket))
+        (self._folder / "p.pa").write_text(SCRIPT.format(socket=self._socket, device=" ".join(DEVICE)))
         self.env = {
             "PULSE_SERVER": f"unix:{self._socket}",
             "PULSE_COOKIE": str(self._folder / "cookie"),
@@ -79,6 +80,14 @@ class PulseServer:
             self._server.wait()
             self._server = None
 
+    def unplug(self) -> None:
+        """The microphone goes, the server stays."""
+        self._control("unload-module", DEVICE[0])
+
+    def plug(self) -> None:
+        """The microphone is there again."""
+        self._control("load-module", *DEVICE)
+
     def freeze(self) -> None:
         """The server hangs: it is there, and answers nobody. `kill` and `stop` end it all the same."""
         assert self._server is not None
@@ -103,8 +112,11 @@ class PulseServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _answers(self) -> int:
+        return self._control("info", check=False)
+
+    def _control(self, *words: str, check: bool = True) -> int:
         return subprocess.run(
-            ["pactl", "info"], env={**os.environ, **self.env}, capture_output=True, check=False, timeout=READY_S
+            ["pactl", *words], env={**os.environ, **self.env}, capture_output=True, check=check, timeout=READY_S
         ).returncode
 
 

@@ -15,7 +15,9 @@ def need(*programs: str) -> None:
 
 
 def lack(reason: str) -> None:
-    """Fail in CI, skip elsewhere."""
+    """Fail in CI, skip elsewhere; outside of tests, end with the reason."""
+    if "PYTEST_CURRENT_TEST" not in os.environ:
+        raise SystemExit(reason)
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

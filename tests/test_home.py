@@ -35,7 +35,6 @@ def test_the_example_in_the_error_is_right(tmp_path):
         ("streams: {a: {camera: 0, thresholds: {rain: 2}}}", "from 0 to 1"),
         ("streams: {a: {camera: 0, thresholds: {rain: high}}}", "must be numbers"),
         ("streams: {a: {camera: 0, window: 1}}", "true or false"),
-        ("streams: {a: {camera: 0, window: true}, b: {camera: 1, window: true}}", "only one stream"),
         ("streams: {a: {camera: 0, srt: x.srt}, b: {camera: 1, srt: x.srt}}", "two outputs"),
         ("streams: {a: {camera: 0}}\nhop: often", "must be a number"),
         ("streams: {a: {camera: 0, srt: x.srt}, b: {camera: 1, vtt: ./x.srt}}", "two outputs"),

@@ -136,10 +136,10 @@ def test_a_stream_is_narrated_with_events_and_status():
     live = stream(source, sink)
     run([live], bell, for_s=3.0)
     indices = [narration.index for narration in sink.of(Narration)]
-    assert indices == list(range(len(indices))) and len(indices) > 5
+    assert indices == sorted(indices) and len(indices) > 5
     phases = [event.phase for event in sink.of(SoundEvent)]
     assert phases[0] == "began" and phases[-1] == "ended" and set(phases[1:-1]) == {"continues"}
-    assert live.report.events == 1 and live.report.dropped == 0 and live.report.windows == len(indices)
+    assert live.report.events == 1 and live.report.windows == len(indices) == indices[-1] + 1 - live.report.dropped
     last = sink.of(Status)[-1]
     assert round(last.level_dbfs) == -20 and last.latency_s < HOP_S
     assert sink.closed == 1 and source.closed.is_set() and bell.threads == {"model"}
@@ -168,8 +168,13 @@ def test_the_level_outlives_a_moment_without_sound(monkeypatch):
 
 
 def test_sound_that_does_not_come_is_counted_once():
-    live = stream(Tone(seconds_long=10, silent_s=5, speed=CALM), Collect())
-    run([live], Bell(), for_s=60)
+    source = Tone(seconds_long=10, silent_s=5)
+    live, bell = stream(source, Collect()), Bell()
+    for item in source:
+        for window in live.windower.push(item):
+            live.take(window, bell.narrate(window, "tone"))
+    for window in live.windower.finish():
+        live.take(window, bell.narrate(window, "tone"))
     assert live.report.missing_s == pytest.approx(5, abs=0.2)
 
 

@@ -16,6 +16,7 @@ import pytest
 from avstream.commands.live import conclude
 from avstream.live_stream import LiveReport
 from tests.broker import Mosquitto
+from tests.display import x_server
 from tests.synth import make_movie
 
 READY_S = 90.0  # for torch, on a busy machine
@@ -89,6 +90,30 @@ def test_told_to_stop_it_ends_in_time_with_all_written(movie, tmp_path, number, 
     assert {event["id"] for event in events if event["phase"] == "began"} == {
         event["id"] for event in events if event["phase"] == "ended"
     }
+
+
+def test_a_key_in_one_of_two_windows_ends_all(movie, tmp_path):
+    stream = f"camera: {movie}, realtime: true, loop: true, window: true"
+    rows = [f"  {name}: {{{stream}, jsonl: {tmp_path / name}.jsonl}}" for name in ("yard", "street")]
+    (tmp_path / "home.yaml").write_text("\n".join(["streams:", *rows]))
+
+    def xdotool(*words):
+        done = subprocess.run(["xdotool", *words], env=env, capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout.split()
+
+    with x_server() as (display, _):
+        env = {**os.environ, "DISPLAY": display}
+        with running("--config", tmp_path / "home.yaml", DISPLAY=display) as process:
+            parts = [tmp_path / f"{name}.part.jsonl" for name in ("yard", "street")]
+            wait_for(lambda: all(part.exists() and part.read_text() for part in parts))
+            wait_for(lambda: len(xdotool("search", "--onlyvisible", "--class", "avstream")) == 2)
+            xdotool("windowactivate", "--sync", xdotool("search", "--onlyvisible", "--class", "avstream")[0])
+            xdotool("key", "q")
+            assert process.wait(20) == 0, process.stderr.read()
+            assert "Traceback" not in process.stderr.read()
+    for name in ("yard", "street"):
+        narrations, events = read(tmp_path / f"{name}.jsonl")
+        assert narrations and (not events or events[-1]["phase"] == "ended")
 
 
 def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):

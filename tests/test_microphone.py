@@ -111,6 +111,21 @@ def test_a_server_that_dies_is_told_and_a_new_feed_hears_the_next_one(pulse):
     again.close()
 
 
+def test_a_microphone_that_is_unplugged_is_told_and_heard_again_when_it_is_back(pulse):
+    feed = MicrophoneFeed("pulse")
+    blocks = iter(feed)
+    next(blocks)
+    pulse.unplug()
+    began = time.monotonic()
+    with pytest.raises(SourceError, match="microphone pulse"):
+        for _ in blocks:
+            assert time.monotonic() - began < 10.0
+    pulse.plug()
+    again = MicrophoneFeed("pulse")
+    assert isinstance(next(iter(again)), CapturedSound)
+    again.close()
+
+
 def test_two_feeds_at_once_and_one_that_fails_leaves_the_other_alone(pulse):
     first, second = MicrophoneFeed("pulse"), MicrophoneFeed("default")
     ones, twos = iter(first), iter(second)

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 
+import aiomqtt
 import psutil
 import pytest
 
@@ -110,10 +111,20 @@ def test_stream_names_become_topics(name, slug):
     assert re.fullmatch("[a-z0-9_-]+", slug) and len(mqtt_topics.slugify(name * 100)) <= 64
 
 
+@pytest.mark.parametrize("secure", [False, True])
 @in_loop
-async def test_a_restarted_broker_is_told_everything_that_it_has_forgotten(tmp_path):
-    with Mosquitto(tmp_path) as broker:
-        hub = hub_for(broker.port)
+async def test_a_restarted_broker_is_told_everything_that_it_has_forgotten(tmp_path, monkeypatch, secure):
+    """Also one with TLS and a password."""
+    options, listener = {}, {}
+    if secure:
+        monkeypatch.setenv("AVSTREAM_MQTT_PASSWORD", SECRET)
+        options = {"login": ("me", SECRET), "certificates": Certificates(tmp_path / "tls")}
+        trusted = aiomqtt.TLSParameters(ca_certs=str(options["certificates"].ca))
+        listener = {"username": "me", "password": SECRET, "tls_params": trusted}
+    with Mosquitto(tmp_path, **options) as broker:
+        url = f"mqtts://me@127.0.0.1:{broker.port}" if secure else f"mqtt://127.0.0.1:{broker.port}"
+        cafile = options["certificates"].ca if secure else None
+        hub = MqttHub(Broker.parse(url, cafile=cafile), version="1", changed=change(Rules()))
         sink = hub.sink("kitchen", Rules(), LABELS)
         async with running(hub):
             sink.open(INFO)
@@ -122,11 +133,11 @@ async def test_a_restarted_broker_is_told_everything_that_it_has_forgotten(tmp_p
             sink.event(event())
 
             async def retained() -> dict[str, bytes]:
-                async with Ear(broker.port) as late:
+                async with Ear(broker.port, **listener) as late:
                     await until(lambda: late.last("avstream/kitchen/overlay") and late.last("avstream/kitchen/sound"))
                     await until(lambda: not hub._outbox._due and not hub._outbox._queue)
                     await asyncio.sleep(0.05)
-                async with Ear(broker.port) as late:
+                async with Ear(broker.port, **listener) as late:
                     await until(lambda: late.last("avstream/kitchen/mute/rain") and late.last("avstream/status"))
                     await asyncio.sleep(0.05)
                     assert all(kept for _, _, kept in late.heard)

@@ -2,9 +2,11 @@
 
 import random
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from avstream.sinks import mqtt, mqtt_outbox
 from avstream.sinks.mqtt_outbox import Outbox
 
 
@@ -77,6 +79,23 @@ def test_what_is_too_old_or_too_many_is_counted():
     time.sleep(0.02)
     box.message("event", b"new")
     assert box.lost == 1 and [message.payload for message in box.take(9)] == [b"new"]
+
+
+def test_what_was_said_in_a_minute_without_a_broker_is_all_there_when_it_is_back(monkeypatch):
+    """Three messages a second; and the connection is made last when the longest pause has just begun."""
+    clock = SimpleNamespace(now_s=1000.0)
+    monkeypatch.setattr(mqtt_outbox, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    box = Outbox(lambda: None, max_age_s=mqtt.MAX_AGE_S, max_count=mqtt.MAX_COUNT)
+    said = [str(number).encode() for number in range(180)]
+    for payload in said:
+        box.message("event", payload)
+        clock.now_s += mqtt.AWAY_S / len(said)
+    clock.now_s += mqtt.RETRY_MAX_S + mqtt.TRY_S
+    box.message("event", b"now")
+    assert [message.payload for message in box.take(1000)] == [*said, b"now"] and box.lost == 0
+    clock.now_s += mqtt.MAX_AGE_S
+    box.message("event", b"later")
+    assert [message.payload for message in box.take(1000)] == [b"now", b"later"] and box.lost == 180
 
 
 def test_what_is_on_its_way_is_not_dropped_under_it():

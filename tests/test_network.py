@@ -170,12 +170,14 @@ def test_damage_ends_in_words_or_pictures(tmp_path, seed):
 
 
 @pytest.mark.parametrize(("pictures", "sound"), [(True, False), (False, True)])
-def test_one_kind_is_enough(tmp_path, pictures, sound):
+def test_one_kind_is_enough(tmp_path, monkeypatch, pictures, sound):
+    monkeypatch.setattr(network, "TRACK_SILENCE_S", 0.2)
     movie = make_movie(tmp_path / "one.ts", duration_s=2.0, video=pictures, audio=sound)
     with sending(movie) as sender:
         feed = NetworkFeed(sender.url)
         items = read(feed, until=lambda items: len(items) > 20)
     assert feed.has_sound is sound
+    assert [] == feed.lacks if sound else "has no sound" in feed.lacks[0]
     assert {type(item) for _, item in items} == {CapturedPicture if pictures else CapturedSound}
 
 
@@ -225,10 +227,10 @@ def test_a_live_playlist_goes_on(movie, tmp_path):
     """Between two pieces nothing comes for seconds: that is no loss, and what comes is played as if it came then."""
     with hls(movie, tmp_path, piece_s=6) as url:
         items = read(NetworkFeed(url), seconds=25.0)  # a loss would raise
-    assert items[-1][0] - items[0][0] > 24.0
+    assert items[-1][0] - items[0][0] > 19.0
     assert max(at_s - item.monotonic_s for at_s, item in items) < 2.0
     sound_s = sum(piece.samples.shape[1] / piece.rate_hz for piece in pieces_of(items))
-    assert sound_s > 15.0  # as it begins with one piece, it may wait for the next once
+    assert sound_s > 11.0  # as it begins with one piece, it may wait for the next once
     assert abs(np.median(offsets(items))) <= SYNC_S
 
 
@@ -259,7 +261,7 @@ def test_a_picture_that_stops_while_the_sound_goes_on_is_told(movie, tmp_path, m
         assert all_end(seconds=8)
         feed = NetworkFeed(sender.url)
         items = read(feed, until=lambda _: feed.lacks)
-        assert "has no picture" in feed.lacks[0] and items
+        assert "sends no picture now" in feed.lacks[0] and items
 
 
 def test_a_track_that_nobody_wants_keeps_no_connection(movie, tmp_path):

@@ -75,8 +75,8 @@ def add_source_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--mic",
         metavar="WHICH",
-        help="an index, part of a name, `none`, or `stream`, the sound inside the URL (default: that of a URL, "
-        "else the system's microphone)",
+        help="an index, part of a name, `none`, or `stream`, the sound inside the URL (default: with a URL or a "
+        "movie its own, else the system's microphone)",
     )
     group.add_argument("--realtime", action="store_true", help="--camera is a movie: play it at its own speed")
     group.add_argument("--loop", action="store_true", help="and again and again")

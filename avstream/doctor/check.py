@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REINSTALL = "run `pip install --force-reinstall avstream`"
+REINSTALL = "run `pip install --force-reinstall .` in the folder that avstream was installed from"
 
 
 @dataclass(frozen=True, slots=True)

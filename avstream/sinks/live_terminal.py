@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -60,7 +61,7 @@ class StatusBoard:
             return
         with suppress(OSError, ValueError):  # it has gone, or can't be asked
             terminal = self.console.file.fileno()
-            if select.select([], [terminal], [], 0)[1]:
+            if sys.platform == "win32" or select.select([], [terminal], [], 0)[1]:  # there it asks sockets only
                 os.write(terminal, b"\r\x1b[2K\x1b[?25h")
 
     def close(self) -> None:

@@ -58,7 +58,10 @@ class CameraFeed:
         self._pump.close()
 
     def _check(self) -> None:
-        """Tell what is wrong with a device file before OpenCV does so in its own words."""
+        """Tell what is wrong with a device before OpenCV does so in its own words, or hangs."""
+        hung = _hung.get(self._device)
+        if hung is not None and hung.is_alive:  # another try would hang too, and keep another thread
+            raise SourceError(f"{self.name} still hangs: unplug it and plug it in again, or start this machine anew")
         path = Path(f"/dev/video{self._device}" if self._device.isdigit() else self._device)
         if self._device.isdigit() and sys.platform != "linux":
             return
@@ -68,9 +71,6 @@ class CameraFeed:
             )
         if not os.access(path, os.R_OK):
             raise SourceError(f"{self.name} may not be read: {MAY_READ}")
-        hung = _hung.get(self._device)
-        if hung is not None and hung.is_alive:  # another try would hang too, and keep another thread
-            raise SourceError(f"{self.name} still hangs: unplug it and plug it in again, or start this machine anew")
 
     def _pictures(self) -> Generator[CapturedPicture, None, None]:
         """Read on the pump's thread: every call here may block."""

@@ -24,7 +24,7 @@ from avstream.sources.container import DAMAGE, check_file, choose_stream, open_f
 from avstream.sources.decoding import FAILURES, Arrived, Decoder, Track, track
 from avstream.sources.pump import Pump
 
-OPEN_S = 8.0  # a camera may take a while to answer, and to send what is looked at first
+OPEN_S = 8.0  # a camera may take a while to answer, and as long again to send what is looked at first
 SILENCE_S = 3.0  # libav gives up after up to twice as long
 TRACK_SILENCE_S = 10.0  # when the sound goes on and the picture doesn't, or the other way round
 MOST_PACKETS = 2000
@@ -53,6 +53,7 @@ class NetworkFeed:
         self._url, self._is_file, self._loop = url, realtime and not is_url(url), loop
         self.name = url if self._is_file else hide(url)
         self.has_sound: bool | None = None
+        self._has_picture = False
         self._track_silence_s = TRACK_SILENCE_S
         self._first_s = 0.0
         self._latest_s: dict[str, float] = {}  # kind -> when it came last
@@ -60,7 +61,7 @@ class NetworkFeed:
         self._stop = threading.Event()
         self._decoder = Decoder(lambda seconds: self._stop.wait(max(0.0, seconds)))
         self._pump: Pump[Arrived] = Pump(
-            self._packets(), name=f"read {self.name}", most=MOST_PACKETS, first_s=OPEN_S + 2.0, silence_s=SILENCE_S
+            self._packets(), name=f"read {self.name}", most=MOST_PACKETS, first_s=4 * OPEN_S + 2.0, silence_s=SILENCE_S
         )
 
     @property
@@ -75,12 +76,14 @@ class NetworkFeed:
 
     @property
     def lacks(self) -> list[str]:
-        """What is wanted and has not come so far, though the rest does: a sentence each."""
+        """What is wanted and does not come, though the rest does: a sentence each."""
         found = []
-        if "audio" in self._wanted and (self.has_sound is False or self._never_came("audio")):
+        if "audio" in self._wanted and self.has_sound is False:
             found.append(f"{self.name} has no sound: name a microphone with --mic")
-        if "video" in self._wanted and self._never_came("video"):
-            found.append(f"{self.name} has no picture now: check its camera")
+        if self.has_sound and self._is_missing("audio"):  # some send none while it is quiet
+            found.append(f"{self.name} sends no sound now: check it, or name a microphone with --mic")
+        if self._has_picture and self._is_missing("video"):
+            found.append(f"{self.name} sends no picture now: check its camera")
         return found
 
     def __iter__(self) -> Iterator[CapturedPicture | CapturedSound]:
@@ -107,16 +110,16 @@ class NetworkFeed:
         self._pump.close()
 
     def _note(self, arrived: Arrived) -> None:
-        """Raises SourceError when only one of picture and sound still comes."""
+        """Raises SourceError when the picture came and does so no more."""
         self._first_s = self._first_s or arrived.arrival_s
         self._latest_s[arrived.track.kind] = arrived.arrival_s
-        behind = min(self._latest_s, key=self._latest_s.__getitem__)
-        if arrived.arrival_s - self._latest_s[behind] > self._track_silence_s:
-            raise SourceError(f"{self.name} sends no {WORDS[behind]} any more: check that it is well")
+        if "video" in self._latest_s and self._is_missing("video"):
+            raise SourceError(f"{self.name} sends no picture any more: check that it is well")
 
-    def _never_came(self, kind: str) -> bool:
-        came_s = max(self._latest_s.values(), default=0.0) - self._first_s
-        return kind not in self._latest_s and came_s > self._track_silence_s
+    def _is_missing(self, kind: str) -> bool:
+        """Whether the other kind has come for long without this one."""
+        last_s = self._latest_s.get(kind, self._first_s)
+        return max(self._latest_s.values(), default=0.0) - last_s > self._track_silence_s
 
     # On the pump's thread
 
@@ -161,7 +164,7 @@ class NetworkFeed:
         """The streams that are wanted and there, by their numbers."""
         streams = [choose_stream(container, kind) for kind in self._wanted]
         streams = [stream for stream in streams if stream is not None]
-        self.has_sound = any(stream.type == "audio" for stream in streams)
+        self.has_sound, self._has_picture = (any(one.type == kind for one in streams) for kind in ("audio", "video"))
         if not streams:
             what = " or ".join(WORDS[kind] for kind in self._wanted)
             raise SourceError(f"{self.name} has no {what} that can be read here: try it in a player")

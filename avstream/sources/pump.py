@@ -74,7 +74,8 @@ class Pump(Generic[T]):
                     break
             self._source.close()
         except BaseException as error:
-            self._failure = error
+            if not self._closed:  # nobody will ask, and the error would hold what it went through
+                self._failure = error
         with self._changed:
             self._ended = True
             self._changed.notify_all()
