@@ -32,7 +32,7 @@ system:
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null; fi
 
 demo: setup
-	$(BIN)/python -m pipelines.demo $(if $(MOVIE),"$(MOVIE)")
+	$(BIN)/python -m pipelines.make_demo $(if $(MOVIE),"$(MOVIE)")
 
 test: setup system
 	$(BIN)/python -m pytest
@@ -42,6 +42,7 @@ soak: setup system
 
 check: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 train: setup

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from avstream.config.presets import PACKAGE, Settings
 from avstream.errors import ModelError
-from avstream.presets import PACKAGE, Settings
 
 NANO = PACKAGE / "models" / "nano"
 Presence = Literal["embedded", "present", "not downloaded"]

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from avstream import __version__, presets
+from avstream import __version__
 from avstream.commands import file, live
 from avstream.commands.options import complain, say
+from avstream.config import presets
 from avstream.errors import AvstreamError
 
 INTERRUPTED = 130
@@ -117,7 +118,7 @@ def examine(options: argparse.Namespace) -> int:
     """`avstream doctor`: 0 when nothing is broken."""
     from rich.console import Console
 
-    from avstream.doctor import checks, print_checks
+    from avstream.doctor.report import checks, print_checks
 
     console = Console(highlight=False)
     with console.status("looking"):

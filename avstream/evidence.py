@@ -30,9 +30,7 @@ class EvidenceHead(nn.Module):
 
     def __init__(self, dim: int, hidden: int, labels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, labels)
-        )
+        self.layers = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, labels))
 
     def forward(self, vector: Tensor) -> Tensor:
         """(B, dim) -> logits (B, labels)."""
@@ -67,9 +65,7 @@ class Evidence:
         """
         confidence = self.probabilities(vector).tolist()
         found = [
-            Claim(label, p)
-            for label, p in zip(self.labels, confidence, strict=True)
-            if p >= self.thresholds[label]
+            Claim(label, p) for label, p in zip(self.labels, confidence, strict=True) if p >= self.thresholds[label]
         ]
         found.sort(key=lambda claim: -claim.confidence)
         return found[:MOST_CLAIMS] or [Claim(OTHER, 1 - max(confidence))]

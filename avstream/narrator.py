@@ -24,11 +24,11 @@ from avstream.encoders.audio import mono
 from avstream.encoders.clip import PictureTokens
 from avstream.errors import ModelError
 from avstream.level import SILENCE_DBFS, loudness_dbfs
+from avstream.loading import Models
 from avstream.localization.fusion import SURE_BEARING, Place, fuse, unattributed
 from avstream.localization.similarity import heatmap
 from avstream.localization.stereo import direction
 from avstream.localization.synchrony import Synchrony
-from avstream.models import Models
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.substitution import substitute
 

@@ -145,9 +145,7 @@ async def narrate_stream(
     return report
 
 
-async def read(
-    source: Source, windower: Windower, windows: asyncio.Queue[Window | None], report: Report
-) -> None:
+async def read(source: Source, windower: Windower, windows: asyncio.Queue[Window | None], report: Report) -> None:
     """Read on a thread of its own until the end, an error, or cancellation."""
     loop, stop = asyncio.get_running_loop(), threading.Event()
 

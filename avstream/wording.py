@@ -97,9 +97,7 @@ def heard(sounds: Sequence[Sound]) -> str:
 def named(text: str) -> set[str]:
     """The labels whose words a text contains."""
     found = re.findall(r"[a-z]+", text.lower())
-    return {
-        label for label, (_, _, stems) in VOCABULARY.items() if any(word.startswith(stems) for word in found)
-    }
+    return {label for label, (_, _, stems) in VOCABULARY.items() if any(word.startswith(stems) for word in found)}
 
 
 def unknown(what: str, found: str, known: Iterable[str]) -> str:

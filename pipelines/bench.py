@@ -24,11 +24,12 @@ from rich.table import Table
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from avstream import models, presets
+from avstream import loading
+from avstream.config import presets
 from avstream.encoders.whisper import cut_positions
 from avstream.errors import AvstreamError
 from avstream.narrator import Narrator
-from avstream.sources.movie import Movie
+from avstream.sources.file.movie import Movie
 from avstream.windows import Windower
 
 PROMPT_TOKENS = 40
@@ -133,7 +134,7 @@ def bench_random(name: str, dtype: torch.dtype, layers: int | None, repeats: int
 
 def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: Console) -> None:
     """Narrate a movie without outputs, one stage after the other on one thread, and show where the time went."""
-    narrator = Narrator(models.load(settings))
+    narrator = Narrator(loading.load(settings))
     source = Movie(path, motion=True)
     windower = Windower(hop_s=hop_s, has_audio=source.info.has_audio, has_video=source.info.has_video)
     stages: dict[str, list[float]] = {}
@@ -181,8 +182,8 @@ def main() -> int:
         if args.movie:
             bench_movie(args.movie, presets.load(args.preset), args.hop, console)
         device = torch.device("cpu")
-        models.use_threads(args.threads, device)
-        dtype = models.choose_dtype(args.dtype, device)
+        loading.use_threads(args.threads, device)
+        dtype = loading.choose_dtype(args.dtype, device)
         threads = torch.get_num_threads()
         console.print(f"{platform.machine()}, torch {torch.__version__}, threads: {threads}", style="dim")
         for name in args.random:

@@ -28,14 +28,13 @@ from rich.table import Column, Table
 
 from avstream.errors import AvstreamError
 from avstream.localization.fusion import FEATURES, TABLE
-from pipelines.evaluate_acl import Localizer, acl_localizer, add_arguments, dataset_report
-from pipelines.localization_plots import reliability_plot
-from pipelines.localization_scenes import CONDITIONS, make_scene
-from pipelines.scene_sounds import Bank
-from pipelines.score_ablations import ablation_report
-from pipelines.score_clips import clip_report
-from pipelines.score_cuts import cut_report
-from pipelines.score_scenes import (
+from pipelines.localization.benchmarks import Localizer, acl_localizer, add_arguments, dataset_report
+from pipelines.localization.plots import reliability_plot
+from pipelines.localization.scenes import CONDITIONS, make_scene
+from pipelines.localization.score_ablations import ablation_report
+from pipelines.localization.score_clips import clip_report
+from pipelines.localization.score_cuts import cut_report
+from pipelines.localization.score_scenes import (
     Outcome,
     calibration_error,
     fitted,
@@ -47,7 +46,8 @@ from pipelines.score_scenes import (
     shown_chance,
     summary,
 )
-from pipelines.score_similarity import Similarity
+from pipelines.localization.score_similarity import Similarity
+from pipelines.scenes.sounds import Bank
 
 WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
 FIT_SEED = 1_000_000  # far from those of any evaluation

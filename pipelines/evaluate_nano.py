@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avstream import models, presets, wording
+from avstream import loading, wording
 from avstream.checkpoints import NANO
+from avstream.config import presets
 from avstream.encoders.audio import mono
 from avstream.level import SILENCE_DBFS, loudness_dbfs
 from avstream.narrator import Narrator
 from avstream.records import Narration, Sound, VideoFrame, Window
-from avstream.sources.movie import Movie
+from avstream.sources.file.movie import Movie
 from avstream.substitution import substitute
 from avstream.windows import Windower
 from avstream.wording import LABELS, OTHER
@@ -39,14 +40,14 @@ def windows_of(path: Path) -> Iterator[Window]:
     yield from windower.finish(source.reached_s)
 
 
-def best_of_ten(narrator_models: models.Models, window: Window) -> tuple[str, float]:
+def best_of_ten(narrator_models: loading.Models, window: Window) -> tuple[str, float]:
     """The likeliest of ESC-10's labels in a window, and how loud the window is."""
     z = narrator_models.audio.encode(mono(window.audio, window.rate_hz, narrator_models.audio.rate_hz))
     probabilities = narrator_models.evidence.probabilities(z)[: len(ESC10)]
     return ESC10[int(probabilities.argmax())], loudness_dbfs(window.audio, window.rate_hz)
 
 
-def score_esc10(loaded: models.Models, narrator: Narrator, folder: Path, fold: int) -> dict[str, float]:
+def score_esc10(loaded: loading.Models, narrator: Narrator, folder: Path, fold: int) -> dict[str, float]:
     """Top-1 over the ten classes, a whole 3-second window at a time; silent ones, which nothing is claimed of, apart.
 
     And, over all 21 labels and `other`: how many claims are right, and how many sounding windows get a right claim.
@@ -55,7 +56,7 @@ def score_esc10(loaded: models.Models, narrator: Narrator, folder: Path, fold: i
     for path in sorted(folder.glob(f"*/{fold}-*.ogg")):
         label = path.parent.name
         for window in windows_of(path):
-            if window.end_s - window.start_s < models.WINDOW_S - 0.05:
+            if window.end_s - window.start_s < loading.WINDOW_S - 0.05:
                 continue
             guess, level = best_of_ten(loaded, window)
             if level < SILENCE_DBFS:
@@ -104,7 +105,7 @@ def blackened(window: Window) -> Window:
 
 
 @torch.inference_mode()
-def score_language(loaded: models.Models, folder: Path, fold: int) -> dict[str, float]:
+def score_language(loaded: loading.Models, folder: Path, fold: int) -> dict[str, float]:
     """Whether the language model's own sentence agrees with the words it is given; and, given no words at all,
     whether it names the sound that the evidence names, which only the substituted token can tell it.
     """
@@ -133,7 +134,7 @@ def main() -> int:
     parser.add_argument("--fold", type=int, default=4, help="the fold of ESC-10 that was not trained on (default: 4)")
     parser.add_argument("--out", type=Path, default=NANO / "scores.json")
     args = parser.parse_args()
-    loaded = models.load(presets.load("nano"))
+    loaded = loading.load(presets.load("nano"))
     narrator = Narrator(loaded)
     before = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}  # of the training, too
     scores: dict[str, object] = before | {

@@ -24,10 +24,10 @@ from avstream.alignment import ProjectionMLP
 from avstream.checkpoints import NANO
 from avstream.encoders.whisper import fuse
 from avstream.wording import LABELS
-from pipelines.batches import Sampler
-from pipelines.corpus import load_corpus
-from pipelines.listener import LogMel
-from pipelines.scenes import DRAWN, compose
+from pipelines.nano.encoder import LogMel
+from pipelines.scenes.compose import DRAWN, compose
+from pipelines.sounds.batches import Sampler
+from pipelines.sounds.corpus import load_corpus
 from pipelines.train_vision import HELD_OUT, SIDE, SIZE_PX, WIDTH, normalized
 
 TAU, LAMBDA = 0.07, 0.02

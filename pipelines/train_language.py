@@ -28,12 +28,12 @@ from transformers import (
 from avstream import wording
 from avstream.alignment import ProjectionMLP
 from avstream.checkpoints import NANO
+from avstream.config.presets import DEFAULT_PROMPT
 from avstream.language import PLAIN_TEMPLATE
-from avstream.presets import DEFAULT_PROMPT
 from avstream.records import Sound
 from avstream.substitution import Unselected, substitute
 from avstream.wording import LABELS, OTHER
-from pipelines.scenes import DRAWN
+from pipelines.scenes.compose import DRAWN
 from pipelines.train_alignment import Scenes, Sounds, hear, see
 from pipelines.train_vision import CONFIG, MEAN, SIZE_PX, STD
 

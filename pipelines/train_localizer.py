@@ -25,14 +25,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from avstream.errors import AvstreamError, ConfigError, ModelError
+from avstream.loading import choose_device
 from avstream.localization.acl import AclHead, LayerEncoder, losses, ten_seconds, to_pixels
 from avstream.localization.acl_grounder import Grounder
-from avstream.models import choose_device
 from avstream.wording import LABELS
-from pipelines.evaluate_acl import add_models, load_frozen
-from pipelines.localization_data import Item, pairs, read_picture, read_sound
-from pipelines.scenes import compose
-from pipelines.sounds import SYNTHESIZERS, synthesize
+from pipelines.localization.benchmarks import add_models, load_frozen
+from pipelines.localization.data import Item, pairs, read_picture, read_sound
+from pipelines.scenes.compose import compose
+from pipelines.sounds.synthesis import SYNTHESIZERS, synthesize
 
 ENLARGED = 387 / 352  # what a random crop is cut from, in crops
 SAVE_S = 600
@@ -150,9 +150,7 @@ class Trainer:
         self.head = AclHead(encoder.layers_dim, grounder.token_dim).to(grounder.device).train()
         self.step = 0
         self._grounder, self._encoder, self._settings, self._out = grounder, encoder, settings, out
-        self._optimizer = torch.optim.Adam(
-            self.head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-        )
+        self._optimizer = torch.optim.Adam(self.head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
         out.mkdir(parents=True, exist_ok=True)
 
     def one_step(self, batch: Sequence[Sample]) -> dict[str, float]:

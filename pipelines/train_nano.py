@@ -22,9 +22,9 @@ RUNS = Path("runs/nano")
 def stages(data: Path, minutes: float) -> dict[str, list[str]]:
     """Stage -> its module and arguments. `minutes` is split in the proportion that the shipped bundle had."""
     teacher, student, vision = (f"{minutes * share:.1f}" for share in (0.11, 0.67, 0.22))
-    listener = ["pipelines.train_listener", "--data", str(data), "--resume", "--export", "--evaluate"]
+    listener = ["pipelines.train_encoder", "--data", str(data), "--resume", "--export", "--evaluate"]
     return {
-        "corpus": ["pipelines.corpus", "--data", str(data)],
+        "corpus": ["pipelines.make_corpus", "--data", str(data)],
         "listener": [*listener, "--teacher-minutes", teacher, "--minutes", student],
         "vision": ["pipelines.train_vision", "--minutes", vision, "--resume"],
         "alignment": ["pipelines.train_alignment"],

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from avstream.wording import LABELS
-from pipelines.scenes import compose
+from pipelines.scenes.compose import compose
 
 SIZE_PX, PATCH_PX, WIDTH = 160, 16, 192
 SIDE = SIZE_PX // PATCH_PX

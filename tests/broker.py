@@ -1,9 +1,9 @@
 """A real MQTT broker for tests, who listens to it, and a line to it that can be cut.
 
-    with Mosquitto(tmp_path) as broker:
-        async with Ear(broker.port) as ear:
-            ...
-            await ear.until(lambda: ear.last("avstream/status") == "online")
+with Mosquitto(tmp_path) as broker:
+    async with Ear(broker.port) as ear:
+        ...
+        await ear.until(lambda: ear.last("avstream/status") == "online")
 """
 
 import asyncio

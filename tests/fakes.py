@@ -83,9 +83,7 @@ def llava(folder: Path, template: str | None = IMAGES_FIRST) -> Path:
         vision_feature_layer=-2, vision_feature_select_strategy="default",
     )  # fmt: skip
     scaled(LlavaForConditionalGeneration(config)).save_pretrained(folder)
-    pictures = CLIPImageProcessor(
-        size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}, resample=3
-    )
+    pictures = CLIPImageProcessor(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}, resample=3)
     processor = LlavaProcessor(
         pictures, tokenizer(), patch_size=PATCH, vision_feature_select_strategy="full",
         num_additional_image_tokens=1, chat_template=template,
@@ -164,4 +162,3 @@ def clap(folder: Path) -> Path:
     ClapModel(ClapConfig(audio_config=audio, text_config=text, projection_dim=20)).save_pretrained(folder)
     ClapFeatureExtractor(truncation="rand_trunc").save_pretrained(folder)
     return folder
-

@@ -11,7 +11,7 @@ import pytest
 
 from avstream.events import Rules
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
-from avstream.sinks.mqtt import Broker, MqttHub
+from avstream.sinks.mqtt.service import Broker, MqttHub
 from tests.broker import until
 
 LABELS = ("dog_bark", "rain")

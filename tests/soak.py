@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from pipelines.demo import room, story
-from pipelines.scenes import write_scene_movie
+from pipelines.make_demo import room, story
+from pipelines.scenes.compose import write_scene_movie
 from tests.broker import Mosquitto
 from tests.display import x_server
 from tests.pulse import pulse_server

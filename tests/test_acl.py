@@ -17,7 +17,8 @@ from avstream.errors import ConfigError, ModelError, SourceError
 from avstream.localization import acl_losses
 from avstream.localization.acl import AclHead, AclLocalizer, AudioTokenizer, losses, ten_seconds, to_pixels
 from avstream.localization.acl_grounder import PROMPT, Grounder
-from pipelines import evaluate_acl, evaluate_localization, train_localizer
+from pipelines import evaluate_localization, train_localizer
+from pipelines.localization import benchmarks as evaluate_acl
 from pipelines.train_localizer import Batches, Settings, Synthetic, Trainer
 from tests import parity
 from tests.test_beats import SMALL

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from avstream.errors import SourceError
-from avstream.sources import camera
-from avstream.sources.camera import CameraFeed
+from avstream.sources.live import camera
+from avstream.sources.live.camera import CameraFeed
 from tests.synth import make_movie
 
 
@@ -30,7 +30,7 @@ def test_one_that_may_not_be_read(monkeypatch):
 
 
 def test_one_that_is_no_camera_says_so_once():
-    code = "from avstream.sources.camera import CameraFeed; list(CameraFeed('/dev/null'))"
+    code = "from avstream.sources.live.camera import CameraFeed; list(CameraFeed('/dev/null'))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.stderr.splitlines()[-1].startswith("avstream.errors.SourceError: camera /dev/null can't be opened")
     assert "WARN" not in told.stderr and not told.stdout

@@ -11,8 +11,10 @@ import pytest
 from rich.console import Console
 
 from avstream import checkpoints
-from avstream.doctor import Check, brains, checks, machine, print_checks, run
+from avstream.doctor import machine, models
 from avstream.doctor.broker import check_broker
+from avstream.doctor.check import Check
+from avstream.doctor.report import checks, print_checks, run
 from tests.broker import Certificates, Mosquitto, free_port
 from tests.display import x_server
 from tests.pulse import pulse_server
@@ -160,7 +162,7 @@ def test_nano_models_that_are_damaged_fail(monkeypatch, tmp_path, damage):
     else:
         weights.unlink()
     monkeypatch.setattr(checkpoints, "NANO", broken)
-    check = brains.nano()
+    check = models.nano()
     assert check.ok is False
     assert "pip install" in check.mend
 
@@ -180,7 +182,7 @@ def test_nano_files_that_differ_from_the_installed_list_are_named(monkeypatch, t
     installed = metadata.PathDistribution(folder)
     monkeypatch.setattr(metadata, "files", lambda name: installed.files)
     (nano / "bad").write_bytes(b"Weights")
-    assert brains.altered_files() == ["bad"]
+    assert models.altered_files() == ["bad"]
 
 
 def test_a_broker_that_is_not_there():

@@ -15,11 +15,11 @@ from avstream.localization.fusion import FEATURES, box_of, chances, features, fu
 from avstream.localization.stereo import UNKNOWN, Bearing, direction
 from avstream.localization.synchrony import Synchrony, SynchronyMap, synchrony
 from pipelines.evaluate_localization import main
-from pipelines.localization_scenes import CONDITIONS, RECIPES, make_scene
-from pipelines.score_ablations import VARIANTS, changed
-from pipelines.score_clips import clip_report
-from pipelines.score_cuts import cut_scenes
-from pipelines.score_scenes import calibration_error, fitted, logistic, outcome, ranks_above, reliability
+from pipelines.localization.scenes import CONDITIONS, RECIPES, make_scene
+from pipelines.localization.score_ablations import VARIANTS, changed
+from pipelines.localization.score_clips import clip_report
+from pipelines.localization.score_cuts import cut_scenes
+from pipelines.localization.score_scenes import calibration_error, fitted, logistic, outcome, ranks_above, reliability
 from tests.test_nano import DATA
 from tests.test_synchrony import BEATS, BOTH, OTHER_PLACE, PLACE, RATE_HZ, STILL, TIMES, beeps, envelope, film, texture
 

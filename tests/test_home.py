@@ -2,7 +2,7 @@
 
 import pytest
 
-from avstream import home
+from avstream.config import live_file as home
 from avstream.errors import ConfigError
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, MotionFrame, VideoFrame, Watermark
-from avstream.sources import supervision
-from avstream.sources.capture import CapturedPicture
-from avstream.sources.live import LiveSource
-from avstream.sources.supervision import Supervisor
+from avstream.sources.live import supervision
+from avstream.sources.live.capture import CapturedPicture
+from avstream.sources.live.source import LiveSource
+from avstream.sources.live.supervision import Supervisor
 from tests.pulse import pulse_server
 from tests.stream_servers import sending
 from tests.synth import make_movie

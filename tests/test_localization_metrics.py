@@ -11,10 +11,10 @@ from PIL import Image
 from avstream.errors import SourceError
 from avstream.localization.acl import Grounded
 from pipelines import evaluate_localization
-from pipelines import localization_metrics as metrics
-from pipelines.evaluate_acl import evaluate_dataset
-from pipelines.localization_data import avsbench, flickr_boxes, pairs, read_dataset, read_picture, read_sound, truth_of
-from pipelines.score_similarity import Similarity
+from pipelines.localization import metrics
+from pipelines.localization.benchmarks import evaluate_dataset
+from pipelines.localization.data import avsbench, flickr_boxes, pairs, read_dataset, read_picture, read_sound, truth_of
+from pipelines.localization.score_similarity import Similarity
 from tests import parity
 
 EMPTY = np.zeros((224, 224))

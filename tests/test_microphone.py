@@ -12,8 +12,6 @@ import pytest
 from rich.console import Console
 
 from avstream.errors import SourceError
-from avstream.sources import portaudio
-from avstream.sources.capture import CapturedSound
 from avstream.sources.devices import (
     CAPABILITIES,
     Microphone,
@@ -25,9 +23,11 @@ from avstream.sources.devices import (
     typed,
     video_nodes,
 )
-from avstream.sources.microphone import MicrophoneFeed
-from avstream.sources.steady import SteadySound
-from avstream.sources.supervision import Supervisor
+from avstream.sources.live import portaudio
+from avstream.sources.live.capture import CapturedSound
+from avstream.sources.live.drift import SteadySound
+from avstream.sources.live.microphone import MicrophoneFeed
+from avstream.sources.live.supervision import Supervisor
 from tests.pulse import pulse_server
 
 RATE = 48_000
@@ -163,7 +163,7 @@ def test_a_closed_feed_opens_nothing(pulse):
 LISTENS = """
 import sys
 from avstream.errors import SourceError
-from avstream.sources.microphone import MicrophoneFeed
+from avstream.sources.live.microphone import MicrophoneFeed
 for _ in range(int(sys.argv[1])):
     try:
         for block in MicrophoneFeed(""):
@@ -216,7 +216,7 @@ def test_a_server_that_hung_is_heard_again(pulse, listener):
 
 
 def test_a_slow_reader_loses_the_oldest_and_that_is_counted_and_told(pulse, monkeypatch):
-    monkeypatch.setattr("avstream.sources.microphone.MOST", 3)
+    monkeypatch.setattr("avstream.sources.live.microphone.MOST", 3)
     feed, came, go_on = MicrophoneFeed("pulse"), [], threading.Event()
 
     def take(block):
@@ -255,7 +255,7 @@ def test_without_the_library_the_message_says_how_to_get_it(tmp_path):
     code = (
         "import ctypes.util; ctypes.util.find_library = lambda name: None\n"
         "from avstream.errors import SourceError\n"
-        "from avstream.sources.microphone import MicrophoneFeed\n"
+        "from avstream.sources.live.microphone import MicrophoneFeed\n"
         "try: next(iter(MicrophoneFeed('')))\n"
         "except SourceError as error: print(error)"
     )

@@ -19,9 +19,9 @@ import pytest
 
 from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, VideoFrame
+from avstream.sources.file.movie import Movie
+from avstream.sources.file.timestamps import Clock, Track
 from avstream.sources.frames import Pictures
-from avstream.sources.movie import Movie
-from avstream.sources.timeline import Clock, Track
 from avstream.windows import Windower
 from tests.synth import CODECS, damage, make_movie
 
@@ -93,13 +93,9 @@ def test_other_picture_codings(tmp_path, codec):
     assert square_times(pictures)[0] == pytest.approx(1.0, abs=0.045)
 
 
-@pytest.mark.parametrize(
-    "rate, channels, codec", [(8000, 1, "pcm_s16le"), (22050, 2, "libmp3lame"), (48000, 6, "ac3")]
-)
+@pytest.mark.parametrize("rate, channels, codec", [(8000, 1, "pcm_s16le"), (22050, 2, "libmp3lame"), (48000, 6, "ac3")])
 def test_rates_and_layouts(tmp_path, rate, channels, codec):
-    path = make_movie(
-        tmp_path / "a.mkv", audio_rate=rate, channels=channels, audio_codec=codec, size=(64, 48)
-    )
+    path = make_movie(tmp_path / "a.mkv", audio_rate=rate, channels=channels, audio_codec=codec, size=(64, 48))
     movie, _, chunks = read(path)
     assert chunks[0].rate_hz == rate and chunks[0].samples.shape[0] == min(channels, 2)
     assert tone_times(chunks) == pytest.approx((2.0, 4.0), abs=0.06)
@@ -119,9 +115,7 @@ def test_wav_without_a_layout(tmp_path, channels, width):
 
 def test_a_change_of_rate_in_the_middle_is_resampled(tmp_path):
     parts = [
-        make_movie(
-            tmp_path / f"{k}.ts", duration_s=3.0, tone=(1, 2), video=False, audio_rate=rate, channels=n
-        )
+        make_movie(tmp_path / f"{k}.ts", duration_s=3.0, tone=(1, 2), video=False, audio_rate=rate, channels=n)
         for k, (rate, n) in enumerate([(44100, 2), (22050, 1)])
     ]
     path = tmp_path / "both.ts"
@@ -177,9 +171,7 @@ def test_upright_is_what_ffmpeg_shows(tmp_path):
         if os.environ.get("CI"):
             pytest.fail("ffmpeg is not installed")
         pytest.skip("ffmpeg is not installed")
-    turned = make_movie(
-        tmp_path / "a.mp4", duration_s=0.5, size=(64, 48), square=(0, 1), audio=False, rotation=90
-    )
+    turned = make_movie(tmp_path / "a.mp4", duration_s=0.5, size=(64, 48), square=(0, 1), audio=False, rotation=90)
     shown = subprocess.run(
         ["ffmpeg", "-v", "error", "-i", str(turned), "-frames:v", "1", "-f", "rawvideo",
          "-pix_fmt", "rgb24", "-"],

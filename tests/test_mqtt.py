@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from avstream.errors import ConfigError
-from avstream.sinks import mqtt, mqtt_topics
-from avstream.sinks.mqtt import Broker, MqttHub
+from avstream.sinks.mqtt import service as mqtt
+from avstream.sinks.mqtt import topics as mqtt_topics
+from avstream.sinks.mqtt.service import Broker, MqttHub
 from tests import mqtt_parts as parts
 from tests.broker import Ear, Mosquitto, until
 from tests.mqtt_parts import INFO, LABELS, Rules, event, hub_for, in_loop, narration, running, status

@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from avstream.errors import ConfigError, SinkError
-from avstream.sinks import mqtt, mqtt_broker, mqtt_topics
-from avstream.sinks.mqtt import Broker, MqttHub
+from avstream.sinks.mqtt import broker as mqtt_broker
+from avstream.sinks.mqtt import service as mqtt
+from avstream.sinks.mqtt import topics as mqtt_topics
+from avstream.sinks.mqtt.service import Broker, MqttHub
 from tests import mqtt_parts as parts
 from tests.broker import Certificates, Ear, Line, Mosquitto, until
 from tests.mqtt_parts import INFO, LABELS, SECRET, Rules, change, event, hub_for, in_loop, narration, running, status
@@ -281,7 +283,7 @@ KILLED = """
 import asyncio, sys
 from avstream.events import Rules
 from avstream.records import StreamInfo
-from avstream.sinks.mqtt import Broker, MqttHub
+from avstream.sinks.mqtt.service import Broker, MqttHub
 hub = MqttHub(Broker.parse(sys.argv[1]), version="1", changed=print)
 sink = hub.sink("kitchen", Rules(), ["dog_bark"])
 sink.open(StreamInfo("kitchen", None, True, True))

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from avstream.sinks import mqtt, mqtt_outbox
-from avstream.sinks.mqtt_outbox import Outbox
+from avstream.sinks.mqtt import outbox as mqtt_outbox
+from avstream.sinks.mqtt import service as mqtt
+from avstream.sinks.mqtt.outbox import Outbox
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from avstream import models, presets
+from avstream import loading
 from avstream.checkpoints import NANO
+from avstream.config import presets
 from avstream.evidence import Evidence
 from avstream.narrator import Narrator
 from avstream.wording import LABELS
@@ -18,7 +19,7 @@ needs_data = pytest.mark.skipif(not (DATA / "esc10").is_dir(), reason="needs ESC
 
 @pytest.fixture(scope="module")
 def loaded():
-    return models.load(presets.load("nano"))
+    return loading.load(presets.load("nano"))
 
 
 def test_it_is_small_and_safe():

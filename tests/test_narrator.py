@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from avstream import models, presets, wording
+from avstream import loading, wording
+from avstream.config import presets
 from avstream.level import FLOOR_DBFS, loudness_dbfs
 from avstream.narrator import Narrator, key_frame
 from avstream.records import MotionFrame, Sound, VideoFrame, Window
@@ -28,7 +29,7 @@ def tone(hz=880.0, level=0.3, rate_hz=RATE):
 
 @pytest.fixture(scope="module")
 def nano():
-    return Narrator(models.load(presets.load("nano")))
+    return Narrator(loading.load(presets.load("nano")))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +182,7 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
         "llava-1.5-7b", language=str(checkpoints[family]), audio=f"{audio}:{checkpoint}", tokens=5,
         unselected=unselected, dtype="float32", device="cpu",
     )  # fmt: skip
-    narrator = Narrator(models.load(settings), "similarity")
+    narrator = Narrator(loading.load(settings), "similarity")
     narration = narrator.narrate(window(tone()), family)
     assert 0 < np.count_nonzero(narration.heatmap) <= 5
     assert narration.sounds and narration.text
@@ -195,7 +196,7 @@ def test_half_precision(checkpoints, dtype):
         "llava-1.5-7b", language=str(checkpoints["llava"]), audio=f"whisperclip:{checkpoints['whisper']}", tokens=5,
         dtype=dtype, device="cpu",
     )  # fmt: skip
-    assert Narrator(models.load(settings)).narrate(window(tone()), dtype).text
+    assert Narrator(loading.load(settings)).narrate(window(tone()), dtype).text
 
 
 def test_loudness_is_that_of_the_loudest_block():

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from avstream.errors import SourceError
-from avstream.sources import address, network
+from avstream.sources import address
 from avstream.sources.address import explain, hide
-from avstream.sources.capture import CapturedPicture, CapturedSound
-from avstream.sources.clocks import ArrivalClock, PlaybackClock
-from avstream.sources.network import NetworkFeed
+from avstream.sources.live import network
+from avstream.sources.live.capture import CapturedPicture, CapturedSound
+from avstream.sources.live.clocks import ArrivalClock, PlaybackClock
+from avstream.sources.live.network import NetworkFeed
 from tests.rtsp_server import rtsp_camera
 from tests.stream_servers import hls, sending, tcp, web
 from tests.synth import damage, make_movie

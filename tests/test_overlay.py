@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from avstream.overlay import LINE_CHARS, Overlay, draw, fit_caption, wrap_caption
+from avstream.drawing.overlay import LINE_CHARS, Overlay, draw, fit_caption, wrap_caption
 from avstream.records import Sound
 from avstream.wording import LABELS, caption, phrase
 

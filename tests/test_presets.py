@@ -2,8 +2,9 @@
 
 import pytest
 
-from avstream import models, presets
+from avstream import loading
 from avstream.checkpoints import presence, resolve
+from avstream.config import presets
 from avstream.errors import ConfigError, ModelError
 
 
@@ -76,14 +77,14 @@ def test_a_file_of_ones_own_works(tmp_path):
 )
 def test_choices_that_do_not_fit_each_other_are_told(overrides, error, says):
     with pytest.raises(error, match=says):
-        models.load(presets.load("nano", **overrides))
+        loading.load(presets.load("nano", **overrides))
 
 
 def test_a_damaged_checkpoint_is_one_clear_error(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "llava"}')
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ModelError, match="can't be loaded from"):
-        models.load(presets.load("nano", language=str(tmp_path)))
+        loading.load(presets.load("nano", language=str(tmp_path)))
 
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from avstream.wording import LABELS
-from pipelines.demo_score import compare, false_claims, score
-from pipelines.scene_movie import SceneEvent, write_scene_movie
-from pipelines.scenes import background, compose, draw_source
-from pipelines.sprites import DRAWINGS
+from pipelines.demo.score import compare, false_claims, score
+from pipelines.scenes.compose import background, compose, draw_source
+from pipelines.scenes.movie import SceneEvent, write_scene_movie
+from pipelines.scenes.sprites import DRAWINGS
 
 RATE_HZ, FPS, SIZE = 44100, 25, (192, 108)
 EVENTS = [

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from avstream.overlay import target_size
+from avstream.drawing.layout import CAPTION_TOP, arrange
+from avstream.drawing.overlay import target_size
+from avstream.drawing.panels import Meter, history_rows
+from avstream.drawing.screen import KEYS_S, STALE_S, Screen
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
-from avstream.screen import KEYS_S, STALE_S, Screen
-from avstream.screen.layout import CAPTION_TOP, arrange
-from avstream.screen.panels import Meter, history_rows
 from tests.test_overlay import luminance
 
 SIZES = [(640, 360), (1280, 720), (1920, 1080), (405, 720), (800, 600)]

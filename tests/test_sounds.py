@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipelines.dsp import noise, partials, place
-from pipelines.machines import TEMPORAL_FOUR, TEMPORAL_THREE, pattern_alarm
-from pipelines.midi import midi_file, note, variable_length
-from pipelines.sounds import SYNTHESIZERS, synthesize
+from pipelines.sounds.dsp import noise, partials, place
+from pipelines.sounds.machines import TEMPORAL_FOUR, TEMPORAL_THREE, pattern_alarm
+from pipelines.sounds.midi import midi_file, note, variable_length
+from pipelines.sounds.synthesis import SYNTHESIZERS, synthesize
 
 RATE = 16000
 
@@ -88,7 +88,7 @@ def test_midi_bytes() -> None:
 
 def test_log_mel_equals_the_extractor() -> None:
     torch = pytest.importorskip("torch")
-    from pipelines.listener import LogMel, feature_extractor
+    from pipelines.nano.encoder import LogMel, feature_extractor
 
     sounds = [synthesize(label, 3.0, RATE, np.random.default_rng(3)) for label in ("bell", "knock")]
     sounds.append(np.zeros(3 * RATE, np.float32))
@@ -99,7 +99,7 @@ def test_log_mel_equals_the_extractor() -> None:
 
 def test_silence_and_mu_law_stay_in_range() -> None:
     torch = pytest.importorskip("torch")
-    from pipelines.augment import Surroundings, mu_law
+    from pipelines.sounds.augment import Surroundings, mu_law
 
     around = Surroundings(seed=1, rooms=2, beds=2, responses=4)
     x = torch.zeros(2, 48000)

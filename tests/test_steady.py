@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from avstream.sources.capture import CapturedSound
-from avstream.sources.steady import SteadySound, mixed
+from avstream.sources.live.capture import CapturedSound
+from avstream.sources.live.drift import SteadySound, mixed
 
 RATE = 8000
 HAND_S = 50.0

@@ -120,7 +120,7 @@ def test_bench_times_a_movie_and_a_true_shape(tmp_path):
 
 
 def test_the_demo_makes_narrates_and_compares(tmp_path):
-    done = run("pipelines.demo", "--out", tmp_path / "out")
+    done = run("pipelines.make_demo", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "Score:" in done.stdout and "2 of 2 silences kept" in done.stdout
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -16,7 +16,7 @@ import pytest
 from avstream.errors import ConfigError, SinkError
 from avstream.records import Narration, Sound, StreamInfo
 from avstream.sinks.files import part_path
-from avstream.sinks.video import PLAIN_COLOR, VideoSink
+from avstream.sinks.video.sink import PLAIN_COLOR, VideoSink
 from tests.synth import damage, make_movie
 
 DOG = Sound("dog_bark", 0.97, True, (0.1, 0.1, 0.4, 0.5), "left", -20.0)
@@ -299,7 +299,7 @@ RENDER = """
 import os, resource, signal, sys
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, StreamInfo
-from avstream.sinks.video import VideoSink
+from avstream.sinks.video.sink import VideoSink
 movie, out, limit = sys.argv[1:]
 if int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))

@@ -16,7 +16,7 @@ import pytest
 
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
-from avstream.sinks.window import WindowSink, check_display
+from avstream.sinks.window.sink import WindowSink, check_display
 from tests.display import x_server
 
 SIZE = (640, 360)
@@ -356,7 +356,7 @@ def test_every_window_is_painted_on_a_display_without_a_window_manager(tmp_path,
 def test_the_window_ends_with_a_program_that_is_killed(display):
     code = (
         "import time\n"
-        "from avstream.sinks.window import Display\n"
+        "from avstream.sinks.window.sink import Display\n"
         "display = Display('avstream', (64, 48))\n"
         "print(display._process.pid, flush=True); time.sleep(60)"
     )

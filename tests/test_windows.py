@@ -16,14 +16,10 @@ RATE = 8000
 
 def noise(seconds: float, rate: int = RATE, channels: int = 2, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return (
-        rng.standard_normal((channels, round(seconds * rate))).astype(np.float32) + 3.0
-    )  # never zero by chance
+    return rng.standard_normal((channels, round(seconds * rate))).astype(np.float32) + 3.0  # never zero by chance
 
 
-def chunks(
-    sound: np.ndarray, sizes: list[int] | int, rate: int = RATE, start_s: float = 0.0
-) -> list[AudioChunk]:
+def chunks(sound: np.ndarray, sizes: list[int] | int, rate: int = RATE, start_s: float = 0.0) -> list[AudioChunk]:
     cuts = [0]
     while cuts[-1] < sound.shape[1]:
         size = sizes if isinstance(sizes, int) else sizes[(len(cuts) - 1) % len(sizes)]
@@ -57,11 +53,7 @@ def shuffled(sound, frames, rng, reach_s: float):
         return time_s + rng.uniform(0, reach_s)
 
     keys = [np.maximum.accumulate([key(item) for item in stream]) for stream in (sound, frames)]
-    pairs = [
-        (k, n, item)
-        for n, stream in enumerate((sound, frames))
-        for k, item in zip(keys[n], stream, strict=True)
-    ]
+    pairs = [(k, n, item) for n, stream in enumerate((sound, frames)) for k, item in zip(keys[n], stream, strict=True)]
     return [item for _, _, item in sorted(pairs, key=lambda pair: pair[:2])]
 
 
@@ -111,9 +103,7 @@ def test_windows_tile_and_lose_nothing(window_s, hop_s, length_s, start_s):
     assert np.array_equal(rebuilt(windows, start_s), sound)
     assert all(window.gap_s == 0 for window in windows)
     for window in windows:
-        want = [
-            f.time_s for f in items if isinstance(f, VideoFrame) and window.start_s <= f.time_s < window.end_s
-        ]
+        want = [f.time_s for f in items if isinstance(f, VideoFrame) and window.start_s <= f.time_s < window.end_s]
         assert [f.time_s for f in window.frames] == want
 
 
@@ -215,9 +205,7 @@ def test_rounded_stamps_leave_no_clicks_and_no_drift():
     ]
     windows = run(items, has_video=False)
     assert np.array_equal(rebuilt(windows), sound)
-    slow = [
-        AudioChunk(c.start_s * 1.01, RATE, c.samples) for c in chunks(sound, 186)
-    ]  # stamps run 1 % slower
+    slow = [AudioChunk(c.start_s * 1.01, RATE, c.samples) for c in chunks(sound, 186)]  # stamps run 1 % slower
     windows = run(slow, has_video=False)
     assert windows[-1].end_s == pytest.approx(30.3, abs=0.06)
 
@@ -253,9 +241,7 @@ def test_what_comes_before_the_start_or_is_not_announced_is_left_out():
     assert window.frames == ()
 
 
-@pytest.mark.parametrize(
-    "window_s, hop_s", [(0, 1), (-1, 1), (3, 0), (3, -1), (3, 3.1), (float("nan"), 1), (3, 1e-9)]
-)
+@pytest.mark.parametrize("window_s, hop_s", [(0, 1), (-1, 1), (3, 0), (3, -1), (3, 3.1), (float("nan"), 1), (3, 1e-9)])
 def test_impossible_sizes(window_s, hop_s):
     with pytest.raises(ConfigError):
         Windower(window_s, hop_s, has_audio=True, has_video=True)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avstream import presets
 from avstream.commands.options import (
     DEFAULT_HOP_S,
     add_hop,
@@ -19,6 +18,7 @@ from avstream.commands.options import (
     seconds,
     settings_of,
 )
+from avstream.config import presets
 from avstream.errors import AvstreamError, ConfigError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def narrate_movie(
 ) -> tuple[int, Narrator]:
     """One movie: open it and its outputs, load the models if that was not done yet, narrate, report."""
     from avstream.run import narrate_stream
-    from avstream.sources.movie import Movie
+    from avstream.sources.file.movie import Movie
     from avstream.windows import Windower
 
     source = Movie(path, start_s=options.start, end_s=options.end, motion=True)
@@ -165,7 +165,7 @@ def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> li
     if "vtt" in paths:
         sinks.append(CaptionSink(paths["vtt"], "vtt"))
     if "render" in paths:
-        from avstream.sinks.video import VideoSink
+        from avstream.sinks.video.sink import VideoSink
 
         sinks.append(VideoSink(movie, paths["render"], start_s=options.start, end_s=options.end))
     return sinks

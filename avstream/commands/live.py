@@ -24,9 +24,9 @@ from avstream.commands.options import (
     seconds,
     settings_of,
 )
+from avstream.config.live_file import Home, StreamSettings, load
 from avstream.errors import ConfigError
 from avstream.events import Rules, parse_thresholds
-from avstream.home import Home, StreamSettings, load
 from avstream.wording import LABELS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from avstream.live_stream import LiveReport, LiveSource, LiveStream
     from avstream.run import Sink
     from avstream.sinks.live_terminal import StatusBoard
-    from avstream.sinks.mqtt import MqttHub
+    from avstream.sinks.mqtt.service import MqttHub
 
 EXAMPLES = """\
 examples:
@@ -183,7 +183,7 @@ class _Run:
 
     def _open(self, settings: StreamSettings, hop_s: float) -> LiveStream:
         from avstream.live_stream import LiveStream
-        from avstream.sources.live import LiveSource
+        from avstream.sources.live.source import LiveSource
         from avstream.windows import Windower
 
         source = LiveSource(
@@ -214,7 +214,7 @@ class _Run:
             images = self._home.mqtt_images and not self._options.mqtt_no_images
             yield self._hub.sink(settings.name, rules, LABELS, images=images)
         if settings.window:
-            from avstream.sinks.window import WindowSink
+            from avstream.sinks.window.sink import WindowSink
 
             yield WindowSink(source.latest, source.now_s, closed=self.stop, mute=rules.mute)
 
@@ -259,7 +259,7 @@ def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules]) -
     url = options.mqtt or home.mqtt
     if not url:
         return None
-    from avstream.sinks.mqtt import Broker, MqttHub
+    from avstream.sinks.mqtt.service import Broker, MqttHub
 
     password_file = options.mqtt_password_file or home.mqtt_password_file
     cafile = options.mqtt_cafile or home.mqtt_cafile

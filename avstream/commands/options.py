@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from avstream import presets
+from avstream.config import presets
 from avstream.errors import AvstreamError
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
 
 def add_hop(group: argparse._ArgumentGroup) -> None:
     """How finely a stream is narrated."""
-    group.add_argument(
-        "--hop", type=seconds, metavar="SECONDS", help="a new 3 s window every so often (default: 1)"
-    )
+    group.add_argument("--hop", type=seconds, metavar="SECONDS", help="a new 3 s window every so often (default: 1)")
 
 
 def seconds(text: str) -> float:
@@ -71,14 +69,14 @@ def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) 
     """Load the models, saying which on a terminal. This is where torch comes in, after all that can be told early."""
     from transformers.utils import logging as transformers_logging
 
-    from avstream import models
+    from avstream import loading
     from avstream.narrator import Narrator
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     if settings.language == "nano":
-        return Narrator(models.load(settings), heatmap)
-    loaded = models.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))
+        return Narrator(loading.load(settings), heatmap)
+    loaded = loading.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))
     return Narrator(loaded, heatmap)
 
 

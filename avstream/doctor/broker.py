@@ -8,7 +8,7 @@ from pathlib import Path
 
 from avstream.doctor.check import Check
 from avstream.errors import AvstreamError
-from avstream.sinks.mqtt_broker import Broker, connect, hang_up, part, reason, refusal
+from avstream.sinks.mqtt.broker import Broker, connect, hang_up, part, reason, refusal
 
 ANSWER_S = 6.0  # to be reached, and to take us
 LEAVE_S = 1.0

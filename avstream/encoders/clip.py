@@ -30,9 +30,7 @@ class VisionTower:
     patch grid covers the picture exactly.
     """
 
-    def __init__(
-        self, tower: nn.Module, *, layer: int, mean: list[float], std: list[float], resample: int
-    ) -> None:
+    def __init__(self, tower: nn.Module, *, layer: int, mean: list[float], std: list[float], resample: int) -> None:
         """`layer` is LLaVA's vision_feature_layer (negative); blocks past it are removed, for they need not run.
 
         Raises ModelError for a layout that is not known.

@@ -33,9 +33,7 @@ class Whisper:
         self._device, self._dtype = device, dtype
         self._fuse_layers = fuse_layers
         self._features = WhisperFeatureExtractor.from_pretrained(checkpoint)
-        encoder = WhisperEncoder.from_pretrained(
-            checkpoint, dtype=dtype, key_mapping={r"^(model\.)?encoder\.": ""}
-        )
+        encoder = WhisperEncoder.from_pretrained(checkpoint, dtype=dtype, key_mapping={r"^(model\.)?encoder\.": ""})
         self._encoder = cut_positions(encoder, window_s).to(device).eval()
         self._samples = round(self._encoder.config.max_source_positions * POSITION_S * self.rate_hz)
         self.dim = int(self._encoder.config.d_model)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from avstream.overlay import fit_caption
+from avstream.drawing.overlay import fit_caption
 from avstream.records import Narration, Sound, StreamInfo
 from avstream.sinks.files import PartFile
 

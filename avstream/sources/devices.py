@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from avstream.errors import SourceError
-from avstream.sources import portaudio
+from avstream.sources.live import portaudio
 from avstream.workers import NoAnswerError, within
 
 T = TypeVar("T")

@@ -1,0 +1,114 @@
+"""configs/*.yaml -> checked settings. An unknown name or key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from avstream.errors import ConfigError
+from avstream.wording import unknown
+
+PACKAGE = Path(__file__).parents[1]
+AUDIO_CHECKPOINTS = {  # what `--audio NAME` means without a checkpoint
+    "whisper": "openai/whisper-small",
+    "whisperclip": "openai/whisper-small",
+    "clap": "laion/clap-htsat-unfused",
+}
+CHOICES = {
+    "unselected": ("zero", "drop"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+    "dtype": ("auto", "float32", "bfloat16", "float16"),
+}
+DEFAULT_PROMPT = "A sound and the picture it belongs to follow. In one short sentence, say what is sounding."
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The four choices of a preset (vision comes with `language`), and how to run them.
+
+    `language` and the part of `audio` after the colon are `nano` (embedded), a hub id, or a local folder.
+    """
+
+    name: str
+    description: str
+    language: str
+    audio: str  # ENCODER or ENCODER:CHECKPOINT
+    alignment: str = "raw"  # raw | projected | path of trained weights
+    tokens: int = 15  # k, the patches that are kept
+    unselected: str = "zero"
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 0  # 0: one for each core that this process may use
+    prompt: str = DEFAULT_PROMPT
+    size: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a value outside its range."""
+        for key, allowed in CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise ConfigError(unknown(key, str(getattr(self, key)), allowed))
+        if self.audio_encoder not in AUDIO_CHECKPOINTS:
+            raise ConfigError(unknown("audio encoder", self.audio_encoder, AUDIO_CHECKPOINTS))
+        if self.tokens < 0:
+            raise ConfigError(f"tokens must be 0 or more, not {self.tokens}: it is how many picture patches are kept")
+        if self.threads < 0:
+            raise ConfigError(f"threads must be 0 (one for each core) or more, not {self.threads}")
+        if not self.prompt.strip():
+            raise ConfigError("the prompt is empty: leave --prompt out to use the preset's own")
+
+    @property
+    def audio_encoder(self) -> str:
+        """`whisper`, `whisperclip` or `clap`."""
+        return self.audio.partition(":")[0]
+
+    @property
+    def audio_checkpoint(self) -> str:
+        """Where its weights are: `nano`, a hub id or a folder."""
+        return self.audio.partition(":")[2] or AUDIO_CHECKPOINTS[self.audio_encoder]
+
+
+def folder() -> Path:
+    """Where the presets are: inside an installed package, or beside it in a checkout."""
+    inside = PACKAGE / "configs"
+    return inside if inside.is_dir() else PACKAGE.parent / "configs"
+
+
+def names() -> list[str]:
+    """Every preset, `nano` first."""
+    return sorted((path.stem for path in folder().glob("*.yaml")), key=lambda name: (name != "nano", name))
+
+
+def load(name: str, **overrides: Any) -> Settings:
+    """A preset by name (or by the path of a YAML file), with every override that is not None put over it.
+
+    Raises ConfigError: unknown preset, unreadable file, unknown or missing key, value of the wrong type or range.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no file {path}" if path == Path(name) else unknown("preset", name, names()))
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold `key: value` lines, found {type(values).__name__}")
+    settings = Settings(**{"name": path.stem, **check(values, path)})
+    return replace(settings, **{key: value for key, value in overrides.items() if value is not None})
+
+
+def check(values: dict[Any, Any], path: Path) -> dict[str, Any]:
+    """The values of a preset file, each known and of its type. Raises ConfigError."""
+    types = {field.name: int if field.type == "int" else str for field in fields(Settings)}
+    for key, value in values.items():
+        if key not in types:
+            raise ConfigError(f"{path}: {unknown('key', str(key), types)}")
+        if not isinstance(value, types[key]) or isinstance(value, bool):
+            raise ConfigError(f"{path}: {key} must be {types[key].__name__}, found {value!r}")
+    for key in ("description", "language", "audio"):
+        if key not in values:
+            raise ConfigError(f"{path}: the key {key!r} is missing")
+    return values

@@ -1,0 +1,233 @@
+"""Train, calibrate, export and evaluate the listener: `python -m pipelines.train_encoder`.
+
+First a convolutional teacher learns from the labels, then the Whisper-shaped student learns from labels and teacher.
+Both stop on a time budget; checkpoints make every stage resumable (`--resume`). Batches are fixed by seed and step;
+how many steps fit the budget is the machine's affair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from avstream.errors import AvstreamError, ModelError
+from avstream.wording import LABELS
+from pipelines.nano.encoder import LogMel, Student, Teacher
+from pipelines.nano.export_encoder import calibrate, export, load
+from pipelines.nano.score_encoder import evaluate, validation_report
+from pipelines.sounds.augment import masked
+from pipelines.sounds.batches import Batch, Sampler
+from pipelines.sounds.corpus import REPO, load_corpus
+
+EMA = 0.998
+SAVE_S = 120.0
+CHECK_S = 240.0
+Check = Callable[[nn.Module], dict[str, object]]
+
+
+class Log:
+    """JSON lines, to a file and to the terminal."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, **fields: object) -> None:
+        """Write one line."""
+        line = json.dumps(fields)
+        print(line, flush=True)
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+
+
+class Trainer:
+    """One network, its averaged weights, its optimizer and its clock; saved and restored as one file."""
+
+    def __init__(self, network: nn.Module, lr: float, minutes: float, path: Path) -> None:
+        self.network, self.average = network, copy.deepcopy(network).eval().requires_grad_(False)
+        flat = [p for p in network.parameters() if p.ndim < 2]
+        deep = [p for p in network.parameters() if p.ndim >= 2]
+        groups = [{"params": deep, "weight_decay": 0.05}, {"params": flat, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
+        self.lr, self.budget_s, self.path = lr, 60 * minutes, path
+        self.step, self.elapsed_s, self.stopped = 0, 0.0, False
+
+    def update(self, loss: torch.Tensor) -> None:
+        """One step of gradient, at a rate that warms up by steps and cools down by time."""
+        warm = min(1.0, (self.step + 1) / 200)
+        cool = 0.5 * (1 + math.cos(math.pi * min(1.0, self.elapsed_s / self.budget_s)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * warm * (0.01 + 0.99 * cool)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        keep = min(EMA, (1 + self.step) / (10 + self.step))
+        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
+        for mean, now in pairs:
+            if mean.dtype.is_floating_point:
+                mean.lerp_(now, 1 - keep)
+            else:
+                mean.copy_(now)
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self.step,
+                 "optimizer": self.optimizer.state_dict(), "elapsed_s": self.elapsed_s}  # fmt: skip
+        torch.save(state, self.path.with_suffix(".part"))
+        self.path.with_suffix(".part").replace(self.path)
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self.path.exists():
+            state = torch.load(self.path, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+
+
+def label_loss(logits: torch.Tensor, batch: Batch, soft: torch.Tensor | None) -> torch.Tensor:
+    """Binary cross-entropy a label, summed; with a teacher its probabilities count for a third."""
+    targets, weights = batch.targets, batch.weights
+    if soft is not None:
+        targets = torch.where(weights > 0, 0.7 * targets + 0.3 * soft, soft)
+        weights = torch.ones_like(weights)
+    each = nn.functional.binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="none")
+    return each.sum(1).mean()
+
+
+def hint_loss(guess: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    """How far the student's guess points from the teacher's vector."""
+    return (1 - nn.functional.cosine_similarity(guess, vector, dim=1)).mean()
+
+
+class Batches(Dataset[tuple[torch.Tensor, Batch, torch.Tensor | None, torch.Tensor | None]]):
+    """The batch of each step, with the teacher's probabilities and vector: made beside the training, in a worker."""
+
+    def __init__(self, sampler: Sampler, size: int, teacher: nn.Module | None, first_step: int) -> None:
+        self.sampler, self.size, self.teacher, self.first_step = sampler, size, teacher, first_step
+        self.mel = LogMel()
+
+    def __len__(self) -> int:
+        return 10_000_000
+
+    @torch.no_grad()
+    def __getitem__(self, item: int) -> tuple[torch.Tensor, Batch, torch.Tensor | None, torch.Tensor | None]:
+        """Features (n, 80, 300) after masking, the batch, soft targets (n, 21), teacher's vectors (n, 256)."""
+        step = self.first_step + item
+        offset = 0 if self.teacher is None else 1_000_000  # the student sees other batches than the teacher did
+        batch = self.sampler.batch(self.size, offset + step)
+        features = masked(self.mel(batch.sounds), np.random.default_rng([self.sampler.seed, 41, step]))
+        if self.teacher is None:
+            return features, batch, None, None
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, vector = self.teacher(features)
+        return features, batch, logits.float().sigmoid(), vector.float()
+
+
+def train(trainer: Trainer, teacher: nn.Module | None, sampler: Sampler, size: int, log: Log, check: Check) -> None:
+    """Train until the time is over or the process is told to stop."""
+    name, last_save, last_check, losses = trainer.path.stem, time.monotonic(), time.monotonic(), []
+    batches = Batches(sampler, size, teacher, trainer.step)
+    loader = iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4))
+    while trainer.elapsed_s < trainer.budget_s and not trainer.stopped:
+        began = time.monotonic()
+        features, batch, soft, vector = next(loader)
+        made = time.monotonic()
+        trainer.network.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, guess = trainer.network(features)
+        loss = label_loss(logits.float(), batch, soft)
+        if vector is not None:
+            loss = loss + hint_loss(guess.float(), vector)
+        trainer.update(loss)
+        losses.append(loss.item())
+        now = time.monotonic()
+        trainer.elapsed_s += now - began
+        if trainer.step % 50 == 0:
+            log(stage=name, step=trainer.step, minutes=round(trainer.elapsed_s / 60, 2), loss=round(np.mean(losses), 4),
+                ms=round(1000 * (now - began)), data_ms=round(1000 * (made - began)))  # fmt: skip
+            losses.clear()
+        if now - last_save > SAVE_S:
+            trainer.save()
+            last_save = now
+        if now - last_check > CHECK_S:
+            log(stage=name, step=trainer.step, **check(trainer.average))
+            last_check = time.monotonic()
+    trainer.save()
+
+
+def run(options: argparse.Namespace) -> None:
+    """All the stages that were asked for, one after another."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    log = Log(options.out / "train.jsonl")
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    torch.set_float32_matmul_precision("medium")
+    if not options.skip_training:
+        clips, rows = load_corpus(options.corpus, ("train",))
+        sampler = Sampler(clips, rows, options.seed)
+        held = load_corpus(options.corpus, ("valid",))
+        log(stage="start", clips=len(rows), held_out=len(held[1]), seed=options.seed)
+        teacher = Teacher().to(memory_format=torch.channels_last)
+        first = Trainer(teacher, 3e-3, options.teacher_minutes, options.out / "teacher.pt")
+        second = Trainer(Student(), 1.2e-3, options.minutes, options.out / "student.pt")
+        for trainer in (first, second):
+            if options.resume:
+                trainer.restore()
+            signal.signal(signal.SIGTERM, lambda *_: [setattr(t, "stopped", True) for t in (first, second)])
+        train(first, None, sampler, options.batch, log, lambda net: validation_report(net, *held))
+        if not first.stopped:
+            train(second, first.average, sampler, options.batch, log, lambda net: validation_report(net, *held))
+    if options.export:
+        fitted = calibrate(options.out / "student.pt", options.corpus, options.seed)
+        export(options.out / "student.pt", fitted, options.bundle)
+        log(stage="export", bundle=str(options.bundle), **fitted["report"])
+    if options.evaluate:
+        scores = evaluate(load(options.bundle), options.corpus, options.data, options.seed)
+        (options.out / "scores.json").write_text(json.dumps(scores, indent=1))
+        log(stage="scores", **scores)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=f"Train the listener on {len(LABELS)} labels.")
+    parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data", help="ave2/ is here")
+    parser.add_argument("--corpus", type=Path, default=REPO / "runs" / "corpus")
+    parser.add_argument("--out", type=Path, default=REPO / "runs" / "listener", help="checkpoints, log, scores")
+    parser.add_argument("--bundle", type=Path, default=REPO / "avstream" / "models" / "nano")
+    parser.add_argument("--teacher-minutes", type=float, default=12)
+    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--skip-training", action="store_true", help="only export or evaluate what there is")
+    parser.add_argument("--export", action="store_true")
+    parser.add_argument("--evaluate", action="store_true")
+    options = parser.parse_args()
+    try:
+        if options.minutes <= 0 or options.teacher_minutes <= 0:
+            raise ModelError("--minutes and --teacher-minutes must be above 0")
+        run(options)
+    except AvstreamError as error:
+        print(f"train_listener: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
