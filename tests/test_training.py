@@ -129,6 +129,6 @@ def test_the_demo_makes_narrates_and_compares(tmp_path):
     assert len(lines) == 39
 
 
-@pytest.mark.parametrize("module", ["train_nano", "train_listener", "evaluate_nano"])
+@pytest.mark.parametrize("module", ["train_nano", "train_encoder", "evaluate_nano"])
 def test_every_training_command_explains_itself(module):
     assert run(f"pipelines.{module}", "--help").returncode == 0
