@@ -224,7 +224,7 @@ def main() -> int:
             raise ModelError("--minutes and --teacher-minutes must be above 0")
         run(options)
     except AvstreamError as error:
-        print(f"train_listener: {error}", file=sys.stderr)
+        print(f"train_encoder: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
