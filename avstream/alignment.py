@@ -1,65 +1,81 @@
-"""From an audio encoder's space to the vision tower's: learned (`projected`) or merely cut to size (`raw`)."""
+"""From an audio encoder's space to the vision tower's: learned (`projected`) or merely cut to size (`raw`).
+
+Plain arrays; the trainable projection stands with its training.
+"""
 
 from __future__ import annotations
 
+from math import erf, sqrt
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.numpy import load_file
 
 from avstream.errors import ModelError
 
+Floats = NDArray[np.float32]
+EPSILON = 1e-5  # of torch's LayerNorm
+_erf = np.frompyfunc(erf, 1, 1)  # numpy has none; a thousand numbers a window take 0.1 ms
 
-def dim_match(vector: Tensor, width: int) -> Tensor:
+
+def dim_match(vector: Floats, width: int) -> Floats:
     """The paper's DimMatch: zeros on the right, or cut. (d_a,) -> (width,)."""
-    short = width - vector.shape[-1]
-    return nn.functional.pad(vector, (0, short)) if short > 0 else vector[..., :width]
+    return np.pad(vector[:width], (0, max(0, width - vector.size)))
 
 
-class ProjectionMLP(nn.Module):
-    """W3 . GELU(LN(W2 . GELU(LN(W1 z + b1)) + b2)) + b3 (SoundCLIP, section 3.2); every width is the tower's.
+class Projection:
+    """W3 . GELU(LN(W2 . GELU(LN(W1 z + b1)) + b2)) + b3 (SoundCLIP, section 3.2); every width is the tower's."""
 
-    (..., d_a) -> (..., width).
-    """
+    def __init__(self, weights: dict[str, Floats]) -> None:
+        """`weights` as torch names them in `Sequential(Linear, LayerNorm, GELU, Dropout, Linear, ...)`."""
+        self._weights = {key: value.astype(np.float32) for key, value in weights.items()}
 
-    def __init__(self, audio_dim: int, width: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(audio_dim, width),
-            nn.LayerNorm(width),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, width),
-            nn.LayerNorm(width),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, width),
-        )
+    def __call__(self, vector: Floats) -> Floats:
+        """(d_a,) -> (width,)."""
+        for linear, norm in ((0, 1), (4, 5)):
+            vector = gelu(self._norm(norm, self._linear(linear, vector)))
+        return self._linear(8, vector)
 
-    def forward(self, vector: Tensor) -> Tensor:
-        """(..., d_a) -> (..., width)."""
-        return self.layers(vector)
+    def _linear(self, layer: int, x: Floats) -> Floats:
+        return self._weights[f"layers.{layer}.weight"] @ x + self._weights[f"layers.{layer}.bias"]
 
-    def save(self, path: Path) -> None:
-        """Write the weights, float16, as safetensors."""
-        save_file({key: value.half().contiguous() for key, value in self.state_dict().items()}, path)
+    def _norm(self, layer: int, x: Floats) -> Floats:
+        return layer_norm(x, self._weights[f"layers.{layer}.weight"], self._weights[f"layers.{layer}.bias"])
 
     @classmethod
-    def load(cls, path: Path, audio_dim: int, width: int) -> ProjectionMLP:
-        """Read weights that `save` wrote. Raises ModelError when they are missing or of other widths."""
+    def load(cls, path: Path, audio_dim: int, width: int) -> Projection:
+        """Read a trained projection. Raises ModelError when it is missing or of other widths."""
         try:
             weights = load_file(path)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"projection weights expected at {path}: {error}") from error
-        model = cls(audio_dim, width)
-        try:
-            model.load_state_dict({key: value.to(torch.float32) for key, value in weights.items()})
-        except RuntimeError as error:
-            shape = tuple(weights["layers.0.weight"].shape) if "layers.0.weight" in weights else "other keys"
+        if {key: value.shape for key, value in weights.items()} != shapes(audio_dim, width):
+            first = weights.get("layers.0.weight")
+            found = "other keys" if first is None else f"one from {first.shape[1]} to {first.shape[0]}"
             raise ModelError(
-                f"{path} does not fit: expected a projection from {audio_dim} to {width} numbers, found {shape}; "
+                f"{path} does not fit: expected a projection from {audio_dim} to {width} numbers, found {found}; "
                 "use weights trained for this audio encoder and this vision tower, or --alignment raw"
-            ) from error
-        return model.eval()
+            )
+        return cls(weights)
+
+
+def shapes(audio_dim: int, width: int) -> dict[str, tuple[int, ...]]:
+    """Every weight of a projection and its shape."""
+    found: dict[str, tuple[int, ...]] = {}
+    for layer, inputs in ((0, audio_dim), (4, width), (8, width)):
+        found |= {f"layers.{layer}.weight": (width, inputs), f"layers.{layer}.bias": (width,)}
+    for layer in (1, 5):
+        found |= {f"layers.{layer}.weight": (width,), f"layers.{layer}.bias": (width,)}
+    return found
+
+
+def layer_norm(x: Floats, weight: Floats, bias: Floats) -> Floats:
+    """(d,) -> (d,), with torch's epsilon."""
+    return (x - x.mean()) / np.sqrt(x.var() + EPSILON) * weight + bias
+
+
+def gelu(x: Floats) -> Floats:
+    """X * Phi(x), exactly."""
+    return (0.5 * x * (1 + _erf(x / sqrt(2)).astype(np.float32))).astype(np.float32)

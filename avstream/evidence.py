@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from safetensors.numpy import load_file
 
+from avstream.alignment import gelu, layer_norm
 from avstream.errors import ModelError
 from avstream.wording import OTHER
 
@@ -25,18 +26,6 @@ class Claim:
     confidence: float
 
 
-class EvidenceHead(nn.Module):
-    """LayerNorm, one hidden layer, one logit a label: (B, dim) -> (B, labels)."""
-
-    def __init__(self, dim: int, hidden: int, labels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, labels))
-
-    def forward(self, vector: Tensor) -> Tensor:
-        """(B, dim) -> logits (B, labels)."""
-        return self.layers(vector)
-
-
 class Evidence:
     """A trained head with its calibration: p = sigmoid(scale * logit + bias), claimed from its threshold up."""
 
@@ -46,20 +35,21 @@ class Evidence:
             about = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
             weights = load_file(folder / "evidence.safetensors")
             self.labels: tuple[str, ...] = tuple(about["labels"])
-            self._head = EvidenceHead(about["dim"], about["hidden"], len(self.labels)).eval()
-            self._head.load_state_dict({key: value.float() for key, value in weights.items()})
-            self._scale = torch.tensor(about["calibration"]["scale"])
-            self._bias = torch.tensor(about["calibration"]["bias"])
+            self._weights = {key: value.astype(np.float32) for key, value in weights.items()}
+            self._scale, self._bias = (np.array(about["calibration"][key], np.float32) for key in ("scale", "bias"))
             self.thresholds = dict(zip(self.labels, about["thresholds"], strict=True))
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"the evidence head in {folder} can't be used: {error}; reinstall avstream") from error
 
-    @torch.inference_mode()
-    def probabilities(self, vector: Tensor) -> Tensor:
+    def probabilities(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """The calibrated probability of every label: (dim,) -> (labels,)."""
-        return torch.sigmoid(self._head(vector[None].float())[0] * self._scale + self._bias)
+        weights = self._weights
+        x = layer_norm(vector, weights["layers.0.weight"], weights["layers.0.bias"])
+        x = gelu(weights["layers.1.weight"] @ x + weights["layers.1.bias"])
+        logits = weights["layers.3.weight"] @ x + weights["layers.3.bias"]
+        return 1 / (1 + np.exp(-(logits * self._scale + self._bias)))
 
-    def claims(self, vector: Tensor) -> list[Claim]:
+    def claims(self, vector: NDArray[np.float32]) -> list[Claim]:
         """What can be claimed of a sound, the surest first. A sound that is none of the labels is `other`, with
         the probability that it is none of them; silence is the caller's to see, from the level.
         """

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -38,7 +40,7 @@ class Llava:
         self._image_token: str = self._tokenizer.convert_ids_to_tokens(self._model.config.image_token_id)
 
     def vision_parts(self) -> dict[str, Any]:
-        """What a VisionTower needs: LLaVA's own tower, the layer it reads and the pictures' normalization."""
+        """What a ClipTower needs: LLaVA's own tower, the layer it reads and the pictures' normalization."""
         layer = self._model.config.vision_feature_layer
         if not isinstance(layer, int):
             raise ModelError(f"expected one vision_feature_layer, found {layer}; such checkpoints are not supported")
@@ -50,13 +52,14 @@ class Llava:
             "resample": int(self._pictures.resample),
         }
 
-    def project(self, tokens: Tensor) -> Tensor:
+    def project(self, tokens: NDArray[np.float32]) -> Tensor:
         """(n, vision width) -> (n, text width), or (n + 1, ...) where the family ends a picture by a newline token.
 
         LlavaNext and Onevision get the one tile that shows the whole picture.
         """
         model = self._model.model
-        projected = model.multi_modal_projector(tokens.to(self._model.device, self._model.dtype)[None])[0]
+        visual = torch.from_numpy(tokens).to(self._model.device, self._model.dtype)
+        projected = model.multi_modal_projector(visual[None])[0]
         newline = getattr(model, "image_newline", None)
         return projected if newline is None else torch.cat([projected, newline.to(projected)[None]])
 
@@ -76,7 +79,7 @@ class Llava:
         )
 
     @torch.inference_mode()
-    def describe(self, tokens: Tensor, instruction: str, heard: str) -> str:
+    def describe(self, tokens: NDArray[np.float32], instruction: str, heard: str) -> str:
         """Visual tokens (n, vision width) and words -> the model's own sentence, greedily decoded."""
         features = self.project(tokens)
         text = self.prompt(instruction, heard).replace(self._image_token, self._image_token * len(features))

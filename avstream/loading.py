@@ -1,44 +1,59 @@
-"""Settings -> loaded models, ready to narrate with. Loaded once, whatever the number of movies."""
+"""Settings -> loaded models, ready to narrate with. Loaded once, whatever the number of movies.
+
+The embedded parts run without torch; everything else is loaded by `torch_models`, which brings torch in.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, Protocol, cast
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from avstream import checkpoints
-from avstream.alignment import ProjectionMLP
+from avstream.alignment import Projection
 from avstream.config.presets import Settings
 from avstream.encoders.audio import AudioEncoder
-from avstream.encoders.clap import Clap
-from avstream.encoders.clip import VisionTower
-from avstream.encoders.whisper import Whisper
-from avstream.errors import AvstreamError, ConfigError, ModelError
+from avstream.encoders.picture import VisionTower
+from avstream.errors import ConfigError
 from avstream.evidence import Evidence
-from avstream.language import Llava
 
 WINDOW_S = 3.0  # the paper's segment; nano is trained on it
-T = TypeVar("T")
+NANO = "nano"
+
+
+class LanguageModel(Protocol):
+    """Puts visual tokens and words into a sentence."""
+
+    def prompt(self, instruction: str, heard: str) -> str:
+        """The turn that the model is given. Raises ConfigError for an instruction that can't be used."""
+        ...
+
+    def describe(self, tokens: NDArray[np.float32], instruction: str, heard: str) -> str:
+        """Visual tokens (n, vision width) and words -> the model's own sentence."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Models:
-    """Everything that a narrator calls. `listener` is None when `audio` is already the evidence's own encoder."""
+    """Everything that a narrator calls. `listener` is None when `audio` is already the evidence's own encoder.
+
+    `device` is the name of the one that the language model runs on.
+    """
 
     audio: AudioEncoder
-    alignment: ProjectionMLP | None
+    alignment: Projection | None
     tower: VisionTower
-    language: Llava
+    language: LanguageModel
     evidence: Evidence
     listener: AudioEncoder | None
     tokens: int
     unselected: Literal["zero", "drop"]
     prompt: str
-    device: torch.device
+    device: str
 
 
 def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Models:
@@ -46,53 +61,56 @@ def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -
 
     Raises ConfigError (a device that is not there, k above the patches) and ModelError (missing or damaged weights).
     """
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
-    use_threads(settings.threads, device)
     progress(f"language model {settings.language}")
-    language = loading(settings.language, "llava", lambda path: Llava(path, device=device, dtype=dtype))
-    tower = VisionTower(**language.vision_parts())
+    language, tower, device = load_language(settings)
     patches = tower.grid[0] * tower.grid[1]
     if settings.tokens > patches:
         raise ConfigError(f"tokens must be at most {patches}, the patches of this picture; found {settings.tokens}")
     progress(f"audio encoder {settings.audio_encoder} ({settings.audio_checkpoint})")
-    audio = load_audio(settings, device, dtype)
+    audio = load_audio(settings)
     alignment = load_alignment(settings, audio.dim, tower.width)
     language.prompt(settings.prompt, "")  # a wrong prompt is an error now, not in the first window
-    own = (settings.audio_encoder, settings.audio_checkpoint) == ("whisperclip", "nano")
-    listener = None if own else load_listener()
+    own = (settings.audio_encoder, settings.audio_checkpoint) == ("whisperclip", NANO)
     return Models(
-        audio, alignment, tower, language, Evidence(checkpoints.NANO / "evidence"), listener,
+        audio, alignment, tower, language, Evidence(checkpoints.NANO / "evidence"), None if own else load_listener(),
         settings.tokens, cast(Literal["zero", "drop"], settings.unselected), settings.prompt, device,
     )  # fmt: skip
 
 
-def load_audio(settings: Settings, device: torch.device, dtype: torch.dtype) -> AudioEncoder:
-    """The preset's audio encoder. Raises ModelError."""
+def load_language(settings: Settings) -> tuple[LanguageModel, VisionTower, str]:
+    """The language model, its vision tower, and the device they run on. Raises ConfigError and ModelError."""
+    if settings.language == NANO:
+        if settings.device not in ("auto", "cpu"):
+            raise ConfigError(f"nano runs on the CPU only: leave --device {settings.device} out, or choose a preset")
+        from avstream.nano import NanoLanguage, NanoTower
+
+        return NanoLanguage(settings.threads), NanoTower(settings.threads), "cpu"
+    from avstream import torch_models
+
+    return torch_models.load_llava(settings)
+
+
+def load_audio(settings: Settings) -> AudioEncoder:
+    """The preset's audio encoder. Raises ConfigError and ModelError."""
+    if settings.audio_checkpoint != NANO:
+        from avstream import torch_models
+
+        return torch_models.load_audio(settings, WINDOW_S)
     if settings.audio_encoder == "clap":
-        if settings.audio_checkpoint == "nano":
-            raise ConfigError("nano has no clap encoder: use --audio whisperclip:nano, or clap from the hub")
-        return loading(settings.audio_checkpoint, "clap", lambda path: Clap(path, device=device, dtype=dtype))
-    fused = settings.audio_encoder == "whisperclip"
-    return loading(
-        settings.audio_checkpoint,
-        "whisper",
-        lambda path: Whisper(path, fuse_layers=fused, window_s=WINDOW_S, device=device, dtype=dtype),
-    )
+        raise ConfigError("nano has no clap encoder: use --audio whisperclip:nano, or clap from the hub")
+    from avstream.nano import NanoAudio
+
+    return NanoAudio(fuse_layers=settings.audio_encoder == "whisperclip", threads=settings.threads)
 
 
-def load_listener() -> Whisper:
-    """The encoder that the evidence head was trained on: nano's, on the CPU."""
-    return Whisper(
-        checkpoints.NANO / "whisper",
-        fuse_layers=True,
-        window_s=WINDOW_S,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-    )
+def load_listener() -> AudioEncoder:
+    """The encoder that the evidence head was trained on: nano's."""
+    from avstream.nano import NanoAudio
+
+    return NanoAudio(fuse_layers=True)
 
 
-def load_alignment(settings: Settings, audio_dim: int, width: int) -> ProjectionMLP | None:
+def load_alignment(settings: Settings, audio_dim: int, width: int) -> Projection | None:
     """None for `raw`. Weights are shipped for nano's own encoder and tower; others are given by their path.
 
     Raises ConfigError when `projected` is asked of a pair that no weights are shipped for, ModelError as `load`.
@@ -101,51 +119,10 @@ def load_alignment(settings: Settings, audio_dim: int, width: int) -> Projection
         return None
     path = Path(settings.alignment)
     if settings.alignment == "projected":
-        if (settings.language, settings.audio) != ("nano", "whisperclip:nano"):
+        if (settings.language, settings.audio) != (NANO, "whisperclip:nano"):
             raise ConfigError(
                 f"no projection is shipped for {settings.audio} with {settings.language}: give the path of weights "
                 "trained for the two (--alignment weights.safetensors), or use --alignment raw"
             )
         path = checkpoints.NANO / "alignment.safetensors"
-    return ProjectionMLP.load(path, audio_dim, width)
-
-
-def loading(checkpoint: str, part: str, build: Callable[[Path], T]) -> T:
-    """Build a model from a checkpoint's folder; whatever its files do wrong becomes a ModelError."""
-    path = checkpoints.resolve(checkpoint, part)
-    try:
-        return build(path)
-    except AvstreamError:
-        raise
-    except Exception as error:  # transformers and safetensors raise many kinds for a damaged or foreign checkpoint
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{checkpoint!r} can't be loaded from {path}: {type(error).__name__}: {reason}") from error
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` takes cuda, then mps, then the CPU. Raises ConfigError for a device that is not there."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, there in present.items() if there))
-    if not present[name]:
-        there = ", ".join(device for device, is_there in present.items() if is_there)
-        raise ConfigError(f"the device {name} is not there (this machine and this torch have: {there})")
-    return torch.device(name)
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto`: bfloat16 on cuda and on CPUs that multiply it in hardware, float16 on mps, otherwise float32."""
-    if name != "auto":
-        return cast(torch.dtype, getattr(torch, name))
-    if device.type == "mps":
-        return torch.float16
-    on_cpu = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    quick = device.type == "cuda" or on_cpu
-    return torch.bfloat16 if quick else torch.float32
-
-
-def use_threads(threads: int, device: torch.device) -> None:
-    """Pin torch's threads: more threads than cores cost a multiple under contention."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(min(threads or cores, cores))
-    torch.set_float32_matmul_precision("medium" if device.type == "cpu" else "high")
+    return Projection.load(path, audio_dim, width)

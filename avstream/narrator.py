@@ -14,14 +14,12 @@ from time import perf_counter
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avstream import wording
 from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
-from avstream.encoders.clip import PictureTokens
+from avstream.encoders.picture import PictureTokens
 from avstream.errors import ModelError
 from avstream.level import SILENCE_DBFS, loudness_dbfs
 from avstream.loading import Models
@@ -54,7 +52,9 @@ class Narrator:
         """
         try:
             return self._narrate(window, source)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's, unimported
+                raise
             raise ModelError(
                 f"the memory of {self._models.device} does not hold the models and a window; use a smaller --preset, "
                 "--dtype bfloat16, or --device cpu"
@@ -84,7 +84,7 @@ class Narrator:
             tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
             heat = place.heatmap
             if self._shown == "similarity" and frame is not None:
-                heat = heatmap(scores.numpy(force=True), kept.numpy(force=True), picture.grid)
+                heat = heatmap(scores, kept, picture.grid)
         with stage(timings, "language"):
             text = models.language.describe(tokens, models.prompt, wording.heard(sounds))
         return assemble(window, source, level, frame, self._checked(text, sounds), sounds, heat, timings)
@@ -101,7 +101,7 @@ class Narrator:
                     eye.push(frame.time_s, frame.gray)
         return eye
 
-    def _heard_vector(self, window: Window, z: Tensor) -> Tensor:
+    def _heard_vector(self, window: Window, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vector that the evidence head was trained on: z itself in nano, the listener's own otherwise."""
         listener = self._models.listener
         if listener is None:
@@ -111,15 +111,13 @@ class Narrator:
     def _look(self, frame: VideoFrame | None) -> PictureTokens:
         tower = self._models.tower
         if frame is None:
-            return PictureTokens(None, torch.zeros(0, tower.width), (0, 0))
+            return PictureTokens(None, np.zeros((0, tower.width), np.float32), (0, 0))
         return tower.encode(frame.rgb)
 
-    @torch.inference_mode()
-    def _align(self, z: Tensor) -> Tensor:
+    def _align(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """f_a = MLP(z_a), or DimMatch(z_a) where no projection was asked for."""
         models = self._models
-        f = models.alignment(z) if models.alignment is not None else dim_match(z, models.tower.width)
-        return f.to(models.device)
+        return models.alignment(z) if models.alignment is not None else dim_match(z, models.tower.width)
 
     def _checked(self, text: str, sounds: tuple[Sound, ...]) -> str:
         """The model's sentence when it names the sounds that were heard and no other, else the evidence's own."""

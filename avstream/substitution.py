@@ -1,4 +1,4 @@
-"""Token substitution, the paper's Algorithm 1 (arXiv 2506.10416), on plain tensors: no model, no I/O.
+"""Token substitution, the paper's Algorithm 1 (arXiv 2506.10416), on plain arrays: no model, no I/O.
 
 The sound's vector takes the place of the CLS token, and only the picture patches that resemble the sound stay.
 """
@@ -7,34 +7,37 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import Tensor
-from torch.nn.functional import cosine_similarity
+import numpy as np
+from numpy.typing import NDArray
 
 from avstream.errors import ConfigError
 
 Unselected = Literal["zero", "drop"]
+TINY = 1e-8  # a vector of zeros resembles nothing
 
 
-def similarities(sound: Tensor, patches: Tensor) -> Tensor:
-    """s_i = cos(f_a, v_i), in float32. `sound` is (d,), `patches` (N, d); gives (N,)."""
-    return cosine_similarity(sound.float()[None], patches.float(), dim=-1)
+def similarities(sound: NDArray[np.float32], patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """s_i = cos(f_a, v_i). `sound` is (d,), `patches` (N, d); gives (N,)."""
+    lengths = np.linalg.norm(sound) * np.linalg.norm(patches, axis=1)
+    return patches @ sound / np.maximum(lengths, TINY)
 
 
-def select(scores: Tensor, k: int) -> Tensor:
-    """Indices of the k largest scores, in the patches' own order; ties go to the earlier patch. Gives (k,) int64.
+def select(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Indices of the k largest scores, in the patches' own order; ties go to the earlier patch. Gives (k,).
 
     Raises ConfigError unless 0 <= k <= N.
     """
-    if not 0 <= k <= scores.numel():
+    if not 0 <= k <= scores.size:
         raise ConfigError(
-            f"tokens must be between 0 and the picture's {scores.numel()} patches, not {k}; "
+            f"tokens must be between 0 and the picture's {scores.size} patches, not {k}; "
             "the paper uses 15 (the sound leads) or 150 (the picture leads)"
         )
-    return torch.sort(scores, descending=True, stable=True).indices[:k].sort().values
+    return np.sort(np.argsort(-scores, kind="stable")[:k])
 
 
-def substitute(sound: Tensor, patches: Tensor, k: int, unselected: Unselected) -> tuple[Tensor, Tensor, Tensor]:
+def substitute(
+    sound: NDArray[np.float32], patches: NDArray[np.float32], k: int, unselected: Unselected
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """V* of Algorithm 1: the sound first, then the patches that resemble it most.
 
     Args:
@@ -45,7 +48,7 @@ def substitute(sound: Tensor, patches: Tensor, k: int, unselected: Unselected) -
             "drop" removes them: (k + 1, d) tokens, the kept ones in the same order.
 
     Returns:
-        tokens (N + 1 or k + 1, d) in the patches' dtype, scores (N,) float32, and the kept indices (k,).
+        tokens (N + 1 or k + 1, d), scores (N,), and the kept indices (k,).
 
     Raises:
         ConfigError: k is out of range.
@@ -55,6 +58,6 @@ def substitute(sound: Tensor, patches: Tensor, k: int, unselected: Unselected) -
     if unselected == "drop":
         chosen = patches[kept]
     else:
-        chosen = torch.zeros_like(patches)
+        chosen = np.zeros_like(patches)
         chosen[kept] = patches[kept]
-    return torch.cat([sound.to(patches)[None], chosen]), scores, kept
+    return np.concatenate([sound[None], chosen]), scores, kept

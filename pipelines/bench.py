@@ -24,7 +24,7 @@ from rich.table import Table
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from avstream import loading
+from avstream import loading, torch_models
 from avstream.config import presets
 from avstream.encoders.whisper import cut_positions
 from avstream.errors import AvstreamError
@@ -182,8 +182,8 @@ def main() -> int:
         if args.movie:
             bench_movie(args.movie, presets.load(args.preset), args.hop, console)
         device = torch.device("cpu")
-        loading.use_threads(args.threads, device)
-        dtype = loading.choose_dtype(args.dtype, device)
+        torch_models.use_threads(args.threads, device)
+        dtype = torch_models.choose_dtype(args.dtype, device)
         threads = torch.get_num_threads()
         console.print(f"{platform.machine()}, torch {torch.__version__}, threads: {threads}", style="dim")
         for name in args.random:

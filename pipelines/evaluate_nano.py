@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from avstream import loading, wording
 from avstream.checkpoints import NANO
@@ -104,7 +103,6 @@ def blackened(window: Window) -> Window:
     return replace(window, frames=frames)
 
 
-@torch.inference_mode()
 def score_language(loaded: loading.Models, folder: Path, fold: int) -> dict[str, float]:
     """Whether the language model's own sentence agrees with the words it is given; and, given no words at all,
     whether it names the sound that the evidence names, which only the substituted token can tell it.

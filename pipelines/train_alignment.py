@@ -20,11 +20,11 @@ from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 from transformers import CLIPVisionModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from avstream.alignment import ProjectionMLP
 from avstream.checkpoints import NANO
 from avstream.encoders.whisper import fuse
 from avstream.wording import LABELS
 from pipelines.nano.encoder import LogMel
+from pipelines.projection.mlp import ProjectionMLP
 from pipelines.scenes.compose import DRAWN, compose
 from pipelines.sounds.batches import Sampler
 from pipelines.sounds.corpus import load_corpus

@@ -26,13 +26,14 @@ from transformers import (
 )
 
 from avstream import wording
-from avstream.alignment import ProjectionMLP
 from avstream.checkpoints import NANO
 from avstream.config.presets import DEFAULT_PROMPT
 from avstream.language import PLAIN_TEMPLATE
 from avstream.records import Sound
 from avstream.substitution import Unselected, substitute
 from avstream.wording import LABELS, OTHER
+from pipelines.nano.graphs import export_llava
+from pipelines.projection.mlp import ProjectionMLP
 from pipelines.scenes.compose import DRAWN
 from pipelines.train_alignment import Scenes, Sounds, hear, see
 from pipelines.train_vision import CONFIG, MEAN, SIZE_PX, STD
@@ -113,7 +114,7 @@ class Examples:
         """The i-th sound over a random scene, with random k; dropping none but the sound is a stream of sound only."""
         patches = self._scenes.tokens[int(rng.integers(len(self._scenes.tokens))), 1:]
         k = 15 if unselected == "zero" else int(rng.choice([0, 5, 15, 15, 30]))
-        return substitute(self._vectors[i], patches, k, unselected)[0]
+        return torch.from_numpy(substitute(self._vectors[i].numpy(), patches.numpy(), k, unselected)[0])
 
 
 def loss_of(model: LlavaForConditionalGeneration, batch: list[Example]) -> Tensor:
@@ -166,11 +167,12 @@ def run(corpus: Path, vision: Path, steps: int, seed: int) -> None:
     torch.manual_seed(seed)
     tower = CLIPVisionModel.from_pretrained(vision, dtype=torch.float32).eval()
     sounds, scenes = hear(corpus, "train", 8192, seed + 1), see(tower, 1024, seed + 2, DRAWN)
-    projection = ProjectionMLP.load(NANO / "alignment.safetensors", sounds.vectors.shape[1], CONFIG.hidden_size)
+    projection = ProjectionMLP.load(NANO / "alignment.safetensors")
     words = tokenizer()
     model = assemble(tower, words)
     train(model, Examples(sounds, scenes, projection, words), steps, seed)
     export(model, words, NANO / "llava")
+    export_llava(NANO / "llava", NANO / "onnx")
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from avstream.errors import AvstreamError, ConfigError, ModelError
-from avstream.loading import choose_device
 from avstream.localization.acl import AclHead, LayerEncoder, losses, ten_seconds, to_pixels
 from avstream.localization.acl_grounder import Grounder
+from avstream.torch_models import choose_device
 from avstream.wording import LABELS
 from pipelines.localization.benchmarks import add_models, load_frozen
 from pipelines.localization.data import Item, pairs, read_picture, read_sound

@@ -10,26 +10,32 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "avstream"
 STAGES = {"encoders", "alignment", "substitution", "language", "localization", "evidence"}
 LIGHT = {"records", "errors", "wording", "level"}  # anyone may import these, and they import nobody heavy
-MAY = {
-    "records": set(),
-    "errors": set(),
-    "level": set(),
-    "wording": {"records"},
-    "config": LIGHT | {"events", "sources"},
-    "events": LIGHT,
-    "checkpoints": {"errors", "config"},
-    "windows": LIGHT,
-    "sources": LIGHT | {"workers"},
-    "drawing": LIGHT,
-    "sinks": LIGHT | {"drawing", "sources", "events"},
-    "loading": LIGHT | STAGES | {"checkpoints", "config"},
-    "narrator": LIGHT | STAGES | {"loading"},
-    "run": LIGHT | {"windows", "workers"},
-    "workers": set(),
-    "live_stream": LIGHT | {"events", "run", "windows"},
-    "live": LIGHT | {"live_stream", "run", "workers"},
-    "doctor": LIGHT | {"checkpoints", "config", "loading", "narrator", "sinks", "sources", "workers"},
-} | {stage: LIGHT for stage in STAGES}
+MAY = (
+    {
+        "records": set(),
+        "errors": set(),
+        "level": set(),
+        "wording": {"records"},
+        "config": LIGHT | {"events", "sources"},
+        "events": LIGHT,
+        "checkpoints": {"errors", "config"},
+        "windows": LIGHT,
+        "sources": LIGHT | {"workers"},
+        "drawing": LIGHT,
+        "sinks": LIGHT | {"drawing", "sources", "events"},
+        "nano": LIGHT | STAGES,
+        "torch_models": LIGHT | STAGES | {"checkpoints", "config"},
+        "loading": LIGHT | STAGES | {"checkpoints", "config", "nano", "torch_models"},
+        "narrator": LIGHT | STAGES | {"loading"},
+        "run": LIGHT | {"windows", "workers"},
+        "workers": set(),
+        "live_stream": LIGHT | {"events", "run", "windows"},
+        "live": LIGHT | {"live_stream", "run", "workers"},
+        "doctor": LIGHT | {"checkpoints", "config", "loading", "narrator", "sinks", "sources", "workers"},
+    }
+    | {stage: LIGHT for stage in STAGES}
+    | {"evidence": LIGHT | {"alignment"}}
+)
 
 
 def room(path: Path) -> str:

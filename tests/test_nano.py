@@ -25,7 +25,7 @@ def loaded():
 def test_it_is_small_and_safe():
     files = [path for path in NANO.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 32 * 2**20
-    assert {path.suffix for path in files} <= {".safetensors", ".json", ".md"}
+    assert {path.suffix for path in files} <= {".safetensors", ".onnx", ".npy", ".json", ".md"}
 
 
 def test_it_knows_the_vocabulary():

@@ -72,7 +72,7 @@ def test_a_file_of_ones_own_works(tmp_path):
         ({"alignment": "/no/such.safetensors"}, ModelError, "expected at /no/such"),
         ({"language": "/no/such/folder"}, ModelError, "config.json at /no/such/folder"),
         ({"prompt": "see <image>"}, ConfigError, "must not contain <image>"),
-        ({"device": "mps"}, ConfigError, "mps is not there"),
+        ({"device": "mps"}, ConfigError, "nano runs on the CPU only"),
     ],
 )
 def test_choices_that_do_not_fit_each_other_are_told(overrides, error, says):

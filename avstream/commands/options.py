@@ -67,13 +67,9 @@ def settings_of(options: argparse.Namespace, preset: str | None = None) -> prese
 
 def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) -> Narrator:
     """Load the models, saying which on a terminal. This is where torch comes in, after all that can be told early."""
-    from transformers.utils import logging as transformers_logging
-
     from avstream import loading
     from avstream.narrator import Narrator
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     if settings.language == "nano":
         return Narrator(loading.load(settings), heatmap)
     loaded = loading.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))

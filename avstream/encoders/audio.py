@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from torch import Tensor
 
 
 class AudioEncoder(Protocol):
@@ -16,8 +15,8 @@ class AudioEncoder(Protocol):
     rate_hz: int
     dim: int
 
-    def encode(self, samples: NDArray[np.float32]) -> Tensor:
-        """Mono float32 (n,) at `rate_hz` -> z_a, float32 (dim,) on the CPU."""
+    def encode(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mono float32 (n,) at `rate_hz` -> z_a, float32 (dim,)."""
         ...
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor
 
 
@@ -26,7 +25,7 @@ class Clap:
         self.dim = int(self._model.config.projection_dim)
 
     @torch.inference_mode()
-    def encode(self, samples: NDArray[np.float32]) -> Tensor:
+    def encode(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mono float32 (n,) at 48 kHz, at most 10 s -> (dim,). Raises ValueError for a longer clip."""
         if samples.size > self._features.nb_max_samples:
             raise ValueError(f"CLAP takes {self._features.nb_max_samples} samples at most, found {samples.size}")
@@ -34,4 +33,4 @@ class Clap:
         output = self._model(
             input_features=inputs["input_features"].to(self._device, self._dtype), is_longer=inputs["is_longer"]
         )
-        return output.audio_embeds[0].float().cpu()
+        return output.audio_embeds[0].float().numpy(force=True)

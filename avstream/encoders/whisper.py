@@ -39,14 +39,14 @@ class Whisper:
         self.dim = int(self._encoder.config.d_model)
 
     @torch.inference_mode()
-    def encode(self, samples: NDArray[np.float32]) -> Tensor:
+    def encode(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mono float32 (n,) at 16 kHz -> z_a (dim,). Shorter than the window: zeros are added; longer: cut."""
         mel = self._features(
             samples, sampling_rate=self.rate_hz, padding="max_length", max_length=self._samples,
             truncation=True, return_tensors="pt",
         ).input_features  # fmt: skip
         output = self._encoder(mel.to(self._device, self._dtype), output_hidden_states=True)
-        return fuse(output.hidden_states, self._fuse_layers)[0].float().cpu()
+        return fuse(output.hidden_states, self._fuse_layers)[0].float().numpy(force=True)
 
 
 def fuse(hidden_states: tuple[Tensor, ...], fuse_layers: bool) -> Tensor:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from avstream.encoders.beats import BeatsEncoder, load_beats
 from avstream.errors import ConfigError, SourceError
-from avstream.loading import choose_device, loading
 from avstream.localization.acl import AclHead, AclLocalizer, Grounded
 from avstream.localization.acl_grounder import Grounder
+from avstream.torch_models import choose_device, loading
 from pipelines.localization import metrics
 from pipelines.localization.data import KINDS, Item, Kind, read_dataset, read_picture, read_sound, truth_of
 from pipelines.localization.score_similarity import Similarity

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from avstream import loading
@@ -23,13 +22,12 @@ class Similarity:
         self._models = loading.load(presets.load(preset))
         self.rate_hz = self._models.audio.rate_hz
 
-    @torch.inference_mode()
     def locate(self, rgb: NDArray[np.uint8], samples: NDArray[np.float32]) -> Grounded:
         """A picture uint8 (H, W, 3) and mono sound float32 (n,) at `rate_hz`: the cosines, stretched from 0 to 1."""
         loaded, picture = self._models, self._models.tower.encode(rgb)
         z = loaded.audio.encode(samples)
         f = loaded.alignment(z) if loaded.alignment is not None else dim_match(z, loaded.tower.width)
-        scores = similarities(f.to(loaded.device), picture.patches.to(loaded.device)).numpy(force=True)
+        scores = similarities(f, picture.patches)
         low, high = float(scores.min()), float(scores.max())
         heat = ((scores - low) / max(1e-9, high - low)).reshape(picture.grid).astype(np.float32)
         return Grounded(cv2.resize(heat, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), high)

@@ -14,7 +14,6 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream.encoders.whisper import fuse
-from avstream.evidence import EvidenceHead
 from avstream.wording import LABELS
 
 RATE_HZ = 16000
@@ -27,6 +26,18 @@ HIDDEN = 256
 def feature_extractor() -> WhisperFeatureExtractor:
     """Whisper's own, for windows of three seconds."""
     return WhisperFeatureExtractor(feature_size=80, sampling_rate=RATE_HZ, hop_length=160, chunk_length=3, n_fft=400)
+
+
+class EvidenceHead(nn.Module):
+    """LayerNorm, one hidden layer, one logit a label: (B, dim) -> (B, labels)."""
+
+    def __init__(self, dim: int, hidden: int, labels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, labels))
+
+    def forward(self, vector: torch.Tensor) -> torch.Tensor:
+        """(B, dim) -> logits (B, labels)."""
+        return self.layers(vector)
 
 
 class LogMel(nn.Module):

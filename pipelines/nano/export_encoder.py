@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream.errors import ModelError
-from avstream.evidence import EvidenceHead
 from avstream.wording import LABELS
-from pipelines.nano.encoder import HIDDEN, WIDTH, Listener, LogMel, Student, feature_extractor
+from pipelines.nano.encoder import HIDDEN, WIDTH, WINDOW, EvidenceHead, Listener, LogMel, Student, feature_extractor
+from pipelines.nano.graphs import export_audio
 from pipelines.sounds.batches import Sampler
 from pipelines.sounds.corpus import load_corpus
 
@@ -129,6 +129,7 @@ def export(checkpoint: Path, fitted: dict[str, object], bundle: Path) -> None:
     tensors = {name: value.half().contiguous() for name, value in listener.evidence.state_dict().items()}
     save_file(tensors, bundle / "evidence" / "evidence.safetensors")
     listener.encoder.half().save_pretrained(bundle / "whisper")
+    export_audio(bundle / "whisper", WINDOW, bundle / "onnx" / "audio.onnx")
     limits, scale, bias = ([round(float(v), 4) for v in fitted[key]] for key in ("thresholds", "scale", "bias"))
     description = {
         "labels": list(LABELS),

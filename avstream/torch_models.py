@@ -1,0 +1,92 @@
+"""The models that run by torch and transformers: from a folder or the hub, on any device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from avstream import checkpoints
+from avstream.config.presets import Settings
+from avstream.encoders.audio import AudioEncoder
+from avstream.encoders.clap import Clap
+from avstream.encoders.clip import ClipTower
+from avstream.encoders.whisper import Whisper
+from avstream.errors import AvstreamError, ConfigError, ModelError
+from avstream.language import Llava
+
+T = TypeVar("T")
+
+
+def load_llava(settings: Settings) -> tuple[Llava, ClipTower, str]:
+    """A LLaVA, its tower and its device. Raises ConfigError for a device that is not there, and ModelError."""
+    device, dtype = prepare(settings)
+    language = loading(settings.language, "llava", lambda path: Llava(path, device=device, dtype=dtype))
+    return language, ClipTower(**language.vision_parts()), str(device)
+
+
+def load_audio(settings: Settings, window_s: float) -> AudioEncoder:
+    """An audio encoder for windows of `window_s`. Raises ConfigError and ModelError as `load_llava`."""
+    device, dtype = prepare(settings)
+    if settings.audio_encoder == "clap":
+        return loading(settings.audio_checkpoint, "clap", lambda path: Clap(path, device=device, dtype=dtype))
+    fused = settings.audio_encoder == "whisperclip"
+    return loading(
+        settings.audio_checkpoint,
+        "whisper",
+        lambda path: Whisper(path, fuse_layers=fused, window_s=window_s, device=device, dtype=dtype),
+    )
+
+
+def prepare(settings: Settings) -> tuple[torch.device, torch.dtype]:
+    """The device and the type to load for, with torch's threads set. Raises ConfigError."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    device = choose_device(settings.device)
+    use_threads(settings.threads, device)
+    return device, choose_dtype(settings.dtype, device)
+
+
+def loading(checkpoint: str, part: str, build: Callable[[Path], T]) -> T:
+    """Build a model from a checkpoint's folder; whatever its files do wrong becomes a ModelError."""
+    path = checkpoints.resolve(checkpoint, part)
+    try:
+        return build(path)
+    except AvstreamError:
+        raise
+    except Exception as error:  # transformers and safetensors raise many kinds for a damaged or foreign checkpoint
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{checkpoint!r} can't be loaded from {path}: {type(error).__name__}: {reason}") from error
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes cuda, then mps, then the CPU. Raises ConfigError for a device that is not there."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in present.items() if there))
+    if not present[name]:
+        there = ", ".join(device for device, is_there in present.items() if is_there)
+        raise ConfigError(f"the device {name} is not there (this machine and this torch have: {there})")
+    return torch.device(name)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto`: bfloat16 on cuda and on CPUs that multiply it in hardware, float16 on mps, otherwise float32."""
+    if name != "auto":
+        return cast(torch.dtype, getattr(torch, name))
+    if device.type == "mps":
+        return torch.float16
+    on_cpu = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    quick = device.type == "cuda" or on_cpu
+    return torch.bfloat16 if quick else torch.float32
+
+
+def use_threads(threads: int, device: torch.device) -> None:
+    """Pin torch's threads: more threads than cores cost a multiple under contention."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(min(threads or cores, cores))
+    torch.set_float32_matmul_precision("medium" if device.type == "cpu" else "high")
