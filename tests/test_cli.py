@@ -146,7 +146,7 @@ def wrong(tmp_path, movie):
         "unknown preset": ([movie, "--preset", "nanoo"], 2, "did you mean 'nano'"),
         "k below 0": ([movie, "--tokens", "-1"], 2, "0 or more"),
         "k above N": ([movie, "--tokens", "5000"], 2, "at most 100"),
-        "no such device": ([movie, "--device", "cuda"], 2, "cuda is not there"),
+        "no such device": ([movie, "--device", "cuda"], 2, "nano runs on the CPU only"),
         "hop 0": ([movie, "--hop", "0"], 2, "hop"),
         "hop above the window": ([movie, "--hop", "4"], 2, "hop"),
         "end before start": ([movie, "--start", "4", "--end", "2"], 2, "--end"),
