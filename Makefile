@@ -35,7 +35,7 @@ demo: setup
 	$(BIN)/python -m pipelines.make_demo $(if $(MOVIE),"$(MOVIE)")
 
 test: setup system
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 soak: setup system
 	$(BIN)/python -m tests.soak --minutes 30 --fault-every 60

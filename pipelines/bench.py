@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ LLAMA_7B = LlamaConfig(
     hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32, vocab_size=32064
 )
 Calls = dict[str, Callable[[], object]]
+Model = TypeVar("Model", bound=torch.nn.Module)
 
 
 def clip_l_336(dtype: torch.dtype, layers: int | None) -> Calls:
@@ -94,7 +96,7 @@ def shortened(config: object, layers: int | None) -> object:
     return copy
 
 
-def random_model(build: Callable[[], torch.nn.Module], dtype: torch.dtype) -> torch.nn.Module:
+def random_model(build: Callable[[], Model], dtype: torch.dtype) -> Model:
     """A model of a true shape with arbitrary weights, made in its own dtype at once: 7 B in float32 may not fit."""
     torch.set_default_dtype(dtype)
     try:
@@ -155,9 +157,10 @@ def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: C
     table = Table(title=f"{path.name}: {windows} windows, {stream_s:.1f} s, real-time factor {wall_s / stream_s:.3f}")
     for heading in ("stage", "calls", "p50 ms", "p95 ms", "share of wall"):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
-    for stage, ms in stages.items():
-        p50, p95 = np.percentile(ms, [50, 95])
-        table.add_row(stage, str(len(ms)), f"{p50:.2f}", f"{p95:.2f}", f"{sum(ms) / wall_s / 10:.1f} %")
+    for stage, times_ms in stages.items():
+        p50, p95 = np.percentile(times_ms, [50, 95])
+        share = sum(times_ms) / wall_s / 10
+        table.add_row(stage, str(len(times_ms)), f"{p50:.2f}", f"{p95:.2f}", f"{share:.1f} %")
     console.print(table)
 
 

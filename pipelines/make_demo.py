@@ -111,7 +111,9 @@ def demo(movie: Path | None, folder: Path, console: Console) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"can't make the folder {folder}: {error}; choose another with --out") from error
-    since_s, truth, own = time.time() - 1, [], []  # some file systems count whole seconds
+    since_s = time.time() - 1  # some file systems count whole seconds
+    truth: list[SceneEvent] = []
+    own: list[Path] = []
     if movie is None:
         console.print("Making a film with known truth: seven sounds, two silences, silent decoys ...")
         movie, truth = make_film(folder)

@@ -182,13 +182,18 @@ def run(options: argparse.Namespace) -> None:
         sampler = Sampler(clips, rows, options.seed)
         held = load_corpus(options.corpus, ("valid",))
         log(stage="start", clips=len(rows), held_out=len(held[1]), seed=options.seed)
-        teacher = Teacher().to(memory_format=torch.channels_last)
+        teacher = Teacher()
+        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
         first = Trainer(teacher, 3e-3, options.teacher_minutes, options.out / "teacher.pt")
         second = Trainer(Student(), 1.2e-3, options.minutes, options.out / "student.pt")
-        for trainer in (first, second):
-            if options.resume:
-                trainer.restore()
-            signal.signal(signal.SIGTERM, lambda *_: [setattr(t, "stopped", True) for t in (first, second)])
+        if options.resume:
+            first.restore()
+            second.restore()
+
+        def stop(*_: object) -> None:
+            first.stopped = second.stopped = True
+
+        signal.signal(signal.SIGTERM, stop)
         train(first, None, sampler, options.batch, log, lambda net: validation_report(net, *held))
         if not first.stopped:
             train(second, first.average, sampler, options.batch, log, lambda net: validation_report(net, *held))

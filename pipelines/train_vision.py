@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from avstream.wording import LABELS
-from pipelines.scenes.compose import compose
+from pipelines.scenes.compose import DRAWN, compose
 
 SIZE_PX, PATCH_PX, WIDTH = 160, 16, 192
 SIDE = SIZE_PX // PATCH_PX
@@ -38,7 +38,7 @@ Scene = tuple[Tensor, Tensor, Tensor]
 class Scenes(IterableDataset[Scene]):
     """Endless scenes: pixels (3, 160, 160), labels present (L,) and the label of each patch (N,), L for none."""
 
-    def __init__(self, seed: int, drawings: range | None = None) -> None:
+    def __init__(self, seed: int, drawings: range = DRAWN) -> None:
         self._seed, self._drawings = seed, drawings
 
     def __iter__(self) -> Iterator[Scene]:
@@ -49,11 +49,10 @@ class Scenes(IterableDataset[Scene]):
             yield scene(rng, self._drawings)
 
 
-def scene(rng: np.random.Generator, drawings: range | None = None) -> Scene:
+def scene(rng: np.random.Generator, drawings: range = DRAWN) -> Scene:
     """One scene of one to three things."""
     chosen = rng.choice(len(LABELS), size=int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2])), replace=False)
-    options = {} if drawings is None else {"drawings": drawings}
-    rgb, boxes = compose([LABELS[i] for i in chosen], SIZE_PX, SIZE_PX, rng, **options)
+    rgb, boxes = compose([LABELS[i] for i in chosen], SIZE_PX, SIZE_PX, rng, drawings=drawings)
     present = torch.zeros(len(LABELS))
     patches = torch.full((SIDE, SIDE), len(LABELS))
     for label, (left, top, right, bottom) in zip(chosen, boxes, strict=True):
@@ -143,17 +142,18 @@ def train(out: Path, minutes: float, seed: int, resume: bool) -> None:
             saved = time.monotonic()
             scores = evaluate(average.module, probe)
             line = {"step": step, "minutes": (saved - began) / 60, "cls": cls_loss.item(), "patch": patch_loss.item()}
-            log(out, line | scores)
+            log(out, {**line, **scores})
             state = {"tower": tower, "probe": probe, "average": average, "optimizer": optimizer}
             torch.save(
                 {key: value.state_dict() for key, value in state.items()} | {"step": step, "spent_s": saved - began},
                 out / "last.pt",
             )
-    average.module.eval().save_pretrained(out / "tower")
-    log(out, {"step": step, "final": True} | evaluate(average.module, probe, 600))
+    averaged: CLIPVisionModel = average.module.eval()
+    averaged.save_pretrained(out / "tower")
+    log(out, {"step": step, "final": True, **evaluate(averaged, probe, 600)})
 
 
-def log(out: Path, line: dict[str, object]) -> None:
+def log(out: Path, line: Mapping[str, object]) -> None:
     """One JSON line to the log and the screen."""
     print(json.dumps(line), flush=True)
     with (out / "log.jsonl").open("a") as file:

@@ -1,8 +1,7 @@
-"""The command as people type it, in a process of its own: what it writes, what it says, how it ends."""
+"""The command as people type it: what it writes, what it says, how it ends."""
 
 import itertools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,19 +12,8 @@ import av
 import numpy as np
 import pytest
 
+from tests.command import TIMEOUT_S, avstream, avstream_process
 from tests.synth import damage, make_movie
-
-TIMEOUT_S = 120
-
-
-def avstream(*arguments, cwd=None, env=None, timeout_s=TIMEOUT_S):
-    """Run the command; a traceback anywhere is a failure of whatever test called it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "avstream", *map(str, arguments)],
-        capture_output=True, text=True, timeout=timeout_s, cwd=cwd, env={**os.environ, **(env or {})}, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr + done.stdout, done.stderr
-    return done
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +26,7 @@ def movie(tmp_path_factory):
 def narrated(movie, tmp_path_factory):
     """The movie with every output."""
     out = tmp_path_factory.mktemp("out")
-    done = avstream(
+    done = avstream_process(
         "file", movie, "--srt", out / "a.srt", "--vtt", out / "a.vtt", "--jsonl", out / "a.jsonl",
         "--render", out / "a.mp4",
     )  # fmt: skip
@@ -94,7 +82,7 @@ def test_a_muted_movie_claims_nothing(tmp_path):
 
 
 def test_json_on_stdout_is_json_alone(movie):
-    done = avstream("file", movie, "--jsonl", "-")
+    done = avstream_process("file", movie, "--jsonl", "-")
     assert [json.loads(line)["index"] for line in done.stdout.splitlines()] == [0, 1, 2, 3]
     assert "real-time factor" in done.stderr
 
@@ -173,7 +161,7 @@ def test_wrong_input_is_one_clear_line(name, tmp_path, movie):
 
 
 def test_usage_errors_exit_with_2(movie):
-    assert avstream("file").returncode == 2
+    assert avstream_process("file").returncode == 2
     assert avstream("file", movie, "--start", "soon").returncode == 2
     assert avstream().returncode == 2
 
@@ -229,7 +217,7 @@ def test_two_hundred_damaged_movies_in_one_run(tmp_path):
     for i in range(200):
         source = whole[i % len(whole)]
         copies.append(damage(source, tmp_path / f"damaged-{i:03d}{source.suffix}", rng))
-    done = avstream("file", *copies, "--hop", "3", "--jsonl", tmp_path / "all.jsonl", timeout_s=280)
+    done = avstream_process("file", *copies, "--hop", "3", "--jsonl", tmp_path / "all.jsonl", timeout_s=280)
     assert done.returncode in (0, 3), done.stderr[-2000:]
     narrated = {line["source"] for line in lines_of(tmp_path / "all.jsonl")}
     told = {copy.name for copy in copies if copy.name in done.stderr}
@@ -247,17 +235,22 @@ def test_a_movie_cut_in_half_is_narrated_and_told(tmp_path):
     assert 2 < max(ends) < 7
 
 
+def test_a_checkpoint_that_is_neither_a_folder_nor_a_hub_id_is_told(movie):
+    done = avstream("file", movie, "--audio", "whisper:no such checkpoint", "--alignment", "raw")
+    assert done.returncode == 4 and "neither a folder nor a hub id" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--preset", "tiny-llava"], "--preset nano"),
         (["--audio", "clap", "--alignment", "raw"], "hf download laion/clap-htsat-unfused"),
-        (["--audio", "whisper:no such checkpoint", "--alignment", "raw"], "neither a folder nor a hub id"),
     ],
 )
 def test_without_a_hub_the_error_comes_soon_and_says_what_to_do(tmp_path, movie, arguments, says):
-    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
-    done = avstream("file", movie, *arguments, env=nowhere, timeout_s=40)
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}  # read when the library is imported
+    done = avstream_process("file", movie, *arguments, env=nowhere, timeout_s=40)
     assert done.returncode == 4 and says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 

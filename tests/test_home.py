@@ -30,6 +30,12 @@ def test_the_example_in_the_error_is_right(tmp_path):
         ("streams: {a: {camra: 0}}", "did you mean 'camera'"),
         ("streams: {a: {camera: 0}}\nmqt: x", "did you mean 'mqtt'"),
         ("streams: {a: {camera: [0]}}", "must be text"),
+        ("streams: {a: {name: b}}", "leave `name` out"),
+        (
+            "streams: {a: {camera: 0}}\nmqtt_images: 1",
+            "mqtt_images must be true or false, found 1; leave it",
+        ),
+        ("streams: {a: {camera: 0}}\n1: 2", "unknown key '1'"),
         ("streams: {a: {camera: 0, mute: rain}}", "must be a list"),
         ("streams: {a: {camera: 0, mute: [rian]}}", "did you mean 'rain'"),
         ("streams: {a: {camera: 0, thresholds: {rain: 2}}}", "from 0 to 1"),

@@ -1,4 +1,4 @@
-"""`avstream live` as people start it: a process of its own, real streams, real signals."""
+"""`avstream live` as people start it: real streams, real signals."""
 
 import json
 import os
@@ -16,6 +16,7 @@ import pytest
 from avstream.commands.live import conclude
 from avstream.live_stream import LiveReport
 from tests.broker import Mosquitto
+from tests.command import avstream, avstream_process
 from tests.display import x_server
 from tests.synth import make_movie
 
@@ -32,8 +33,7 @@ def command(*arguments):
 
 
 def run(*arguments, **environment):
-    env = {**os.environ, **environment}
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=env, timeout=150, check=False)
+    return avstream("live", *arguments, env=environment)
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def read(path):
 
 
 def test_a_movie_at_its_own_speed(movie, tmp_path):
-    done = run(
-        "--camera", movie, "--realtime", "--jsonl", tmp_path / "a.jsonl", "--srt", tmp_path / "a.srt",
+    done = avstream_process(
+        "live", "--camera", movie, "--realtime", "--jsonl", tmp_path / "a.jsonl", "--srt", tmp_path / "a.srt",
         "--threshold", "other=0.1", "--name", "rehearsal",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -43,10 +43,10 @@ def test_wrong_choices_are_told(name, overrides, says):
     ("text", "says"),
     [
         ("tokns: 3", "unknown key 'tokns'; did you mean 'tokens'"),
-        ("tokens: many", "tokens must be int"),
-        ("tokens: true", "tokens must be int"),
+        ("tokens: many", "tokens must be a whole number, found 'many'; leave it out for 15"),
+        ("tokens: true", "tokens must be a whole number, found True"),
         ("- a list", "must hold `key: value`"),
-        ("a: [", "not valid YAML"),
+        ("a: [", "not valid YAML: line 1, column 5"),
         ("description: x", "the key 'language' is missing"),
     ],
 )

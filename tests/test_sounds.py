@@ -1,11 +1,12 @@
-"""The synthesizers' promises, the standard alarm patterns, the MIDI writer, and the listener's log-mel."""
+"""The synthesizers' promises, the standard alarm patterns, the MIDI scores, and the listener's log-mel."""
 
+import mido
 import numpy as np
 import pytest
 
 from pipelines.sounds.dsp import noise, partials, place
 from pipelines.sounds.machines import TEMPORAL_FOUR, TEMPORAL_THREE, pattern_alarm
-from pipelines.sounds.midi import midi_file, note, variable_length
+from pipelines.sounds.midi import ALL_SOUND_OFF, control, note, score
 from pipelines.sounds.synthesis import SYNTHESIZERS, synthesize
 
 RATE = 16000
@@ -77,13 +78,21 @@ def test_what_sticks_out_is_cut() -> None:
     assert out.tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 1, 1]
 
 
-def test_midi_bytes() -> None:
-    assert [variable_length(v).hex() for v in (0, 127, 128, 16384)] == ["00", "7f", "8100", "818000"]
-    data = midi_file(note(0.5, 60, 1.0, 100, 0))
-    assert data[:4] == b"MThd"
-    assert data[14:18] == b"MTrk"
-    assert int.from_bytes(data[18:22], "big") == len(data) - 22
-    assert bytes.fromhex("8170903c64") in data  # 240 ticks of 480 a second, then the note
+def test_a_score_plays_its_notes_at_their_times(tmp_path) -> None:
+    events = [*note(40.25, 60.7, 1.0, 300.0, 9), *note(0.5, 3.0, 0.125, 100.0, 0), *control(41.0, ALL_SOUND_OFF, 9)]
+    score(events).save(tmp_path / "score.mid")
+    played, now_s = [], 0.0
+    for message in mido.MidiFile(tmp_path / "score.mid"):  # times are seconds by the file's own tempo
+        now_s += message.time
+        if not message.is_meta:
+            played.append((round(now_s, 3), message.type, message.channel, *message.bytes()[1:]))
+    assert played == [
+        (0.5, "note_on", 0, 12, 100),
+        (0.625, "note_off", 0, 12, 0),
+        (40.25, "note_on", 9, 60, 127),
+        (41.0, "control_change", 9, ALL_SOUND_OFF, 0),
+        (41.25, "note_off", 9, 60, 0),
+    ]
 
 
 def test_log_mel_equals_the_extractor() -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import msgspec
 
+from avstream.config.validation import checked, hide, read_yaml, shown
 from avstream.errors import ConfigError
 from avstream.events import Rules
-from avstream.wording import unknown
 
 EXAMPLE = """\
 mqtt: mqtt://user@hub.local/avstream    # the password from AVSTREAM_MQTT_PASSWORD or mqtt_password_file
@@ -22,8 +20,7 @@ streams:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StreamSettings:
+class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One stream: where it comes from, what is spoken of, and where that goes.
 
     `camera` is an index, a device path or a URL, `mic` an index, part of a name, `none` or `stream`; None is the
@@ -38,7 +35,7 @@ class StreamSettings:
     only: tuple[str, ...] = ()
     mute: tuple[str, ...] = ()
     urgent: tuple[str, ...] = ()
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = msgspec.field(default_factory=dict)
     window: bool = False
     jsonl: str | None = None
     srt: str | None = None
@@ -52,8 +49,7 @@ class StreamSettings:
         return Rules(dict(self.thresholds), set(self.only), set(self.mute), set(self.urgent))
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All streams and what they share. `preset` and `hop` None are the command's defaults."""
 
     streams: tuple[StreamSettings, ...]
@@ -74,72 +70,18 @@ class Home:
 
 def load(path: Path) -> Home:
     """A home file. Raises ConfigError: unreadable, an unknown or missing key, a value of the wrong kind."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError for what is no UTF-8, or no date though it looks so
-        raise ConfigError(f"{path} is not valid YAML: {mistake(error)}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict) or not isinstance(values.get("streams"), dict) or not values["streams"]:
         raise ConfigError(f"{path} must hold `streams:` with a name and settings for each, such as:\n{EXAMPLE}")
-    streams = []
-    for name, settings in values.pop("streams").items():
-        where = f"{path}: {hide(str(name))}"
-        if not isinstance(settings, dict):
-            raise ConfigError(f"{where} must hold settings such as {{camera: 0}}, found {shown(settings)}")
-        streams.append(StreamSettings(str(name), **checked(settings, StreamSettings, where, ("name",))))
-    return Home(tuple(streams), **checked(values, Home, str(path), ("streams",)))
+    streams = [_stream(str(name), settings, path) for name, settings in values["streams"].items()]
+    return checked({**values, "streams": streams}, Home, str(path))
 
 
-def mistake(error: Exception) -> str:
-    """What is wrong with the YAML and where, without the line itself: there may be a password in it."""
-    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
-    if not problem or mark is None:
-        return " ".join(str(error).split())
-    told = re.sub("(alias|tag|handle) ['\"].*", r"\1", problem)  # without a name from the file
-    return f"line {mark.line + 1}, column {mark.column + 1}: {told}"
-
-
-def checked(values: dict[Any, Any], kind: type, where: str, reserved: Iterable[str]) -> dict[str, Any]:
-    """The values for a dataclass, each of its field's kind. Raises ConfigError."""
-    known = {item.name: item for item in fields(kind) if item.name not in reserved}
-    found = {}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(f"{where}: {unknown('key', hide(str(key)), known)}")
-        found[key] = converted(value, known[key], f"{where}: {key}")
-    return found
-
-
-def converted(value: Any, item: Field[Any], where: str) -> Any:
-    """A YAML value as its field wants it. Raises ConfigError."""
-    kind = item.type.split(" ")[0].split("[")[0]
-    if value is None and item.default is None:
-        return None
-    if kind == "str" and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return str(value)
-    if kind == "bool" and isinstance(value, bool):
-        return value
-    if kind == "float" and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if kind == "tuple" and isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return tuple(value)
-    numbers = isinstance(value, dict) and all(type(number) in (int, float) for number in value.values())
-    if kind == "Mapping" and numbers:
-        return {str(label): float(number) for label, number in value.items()}
-    wanted = {"str": "text", "bool": "true or false", "float": "a number", "tuple": "a list such as [speech, bell]"}
-    example = wanted.get(kind, "numbers such as {speech: 0.8}")
-    missing = "" if item.default is MISSING else f"; leave it out for {item.default!r}"
-    raise ConfigError(f"{where} must be {example}, found {shown(value)}{missing}")
-
-
-def shown(value: Any) -> str:
-    """A value as it may be repeated in an error: without the password of an address."""
-    return hide(repr(value))
-
-
-def hide(text: str) -> str:
-    """A text without the passwords of addresses."""
-    from avstream.sources import address  # brings libav in: only for who has made a mistake
-
-    return address.hide(text)
+def _stream(name: str, settings: Any, path: Path) -> StreamSettings:
+    where = f"{path}: {hide(name)}"
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{where} must hold settings such as {{camera: 0}}, found {shown(settings)}")
+    if "name" in settings:
+        raise ConfigError(f"{where}: leave `name` out: what the settings stand under is the stream's name")
+    numbers = {key: str(settings[key]) for key in ("camera", "mic") if type(settings.get(key)) is int}
+    return checked({**settings, **numbers, "name": name}, StreamSettings, where)

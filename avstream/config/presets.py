@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+import msgspec
 
+from avstream.config.validation import checked, read_yaml
 from avstream.errors import ConfigError
 from avstream.wording import unknown
 
@@ -25,8 +25,7 @@ CHOICES = {
 DEFAULT_PROMPT = "A sound and the picture it belongs to follow. In one short sentence, say what is sounding."
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The four choices of a preset (vision comes with `language`), and how to run them.
 
     `language` and the part of `audio` after the colon are `nano` (embedded), a hub id, or a local folder.
@@ -90,25 +89,8 @@ def load(name: str, **overrides: Any) -> Settings:
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(f"no file {path}" if path == Path(name) else unknown("preset", name, names()))
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold `key: value` lines, found {type(values).__name__}")
-    settings = Settings(**{"name": path.stem, **check(values, path)})
-    return replace(settings, **{key: value for key, value in overrides.items() if value is not None})
-
-
-def check(values: dict[Any, Any], path: Path) -> dict[str, Any]:
-    """The values of a preset file, each known and of its type. Raises ConfigError."""
-    types = {field.name: int if field.type == "int" else str for field in fields(Settings)}
-    for key, value in values.items():
-        if key not in types:
-            raise ConfigError(f"{path}: {unknown('key', str(key), types)}")
-        if not isinstance(value, types[key]) or isinstance(value, bool):
-            raise ConfigError(f"{path}: {key} must be {types[key].__name__}, found {value!r}")
-    for key in ("description", "language", "audio"):
-        if key not in values:
-            raise ConfigError(f"{path}: the key {key!r} is missing")
-    return values
+    settings = checked({"name": path.stem, **values}, Settings, str(path))
+    return msgspec.structs.replace(settings, **{key: value for key, value in overrides.items() if value is not None})

@@ -128,7 +128,7 @@ class _AvsBench:
         }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse._ActionsContainer) -> None:
     """The options of `dataset_report` next to `--dataset`."""
     parser.add_argument("--annotations", type=Path, help="vggss.json, or Flickr's Annotations/, when elsewhere")
     parser.add_argument("--extended", action="store_true", help="with extend_frames/ and extend_audio/")
@@ -140,7 +140,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_models(parser, required=False)
 
 
-def add_models(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_models(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """The options that name the frozen models."""
     parser.add_argument("--beats", type=Path, required=required, help="BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt2.pt")
     parser.add_argument("--clipseg", default=CLIPSEG, help="a folder or a name on the hub")

@@ -43,6 +43,9 @@ class EvidenceHead(nn.Module):
 class LogMel(nn.Module):
     """WhisperFeatureExtractor in torch, for batches: float32 (n, 48000) -> (n, 80, 300)."""
 
+    filters: torch.Tensor
+    window: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("filters", torch.from_numpy(feature_extractor().mel_filters.T.copy()).float())

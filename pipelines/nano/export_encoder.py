@@ -8,8 +8,10 @@ evidence/  evidence.safetensors (the head of avstream.evidence), evidence.json:
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +85,7 @@ def threshold(confidence: np.ndarray, target: np.ndarray) -> float:
     return float(np.clip(lowest, LOWEST, HIGHEST))
 
 
-def calibrate(checkpoint: Path, corpus: Path, seed: int) -> dict[str, object]:
+def calibrate(checkpoint: Path, corpus: Path, seed: int) -> dict[str, Any]:
     """Fit scales, biases and thresholds on held-out recordings, mixed and surrounded as in training."""
     listener, mel = trained(checkpoint), LogMel()
     sampler = Sampler(*load_corpus(corpus, ("valid",)), seed + 1)
@@ -121,7 +123,7 @@ def expected_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15, le
     return float(sum(gaps))
 
 
-def export(checkpoint: Path, fitted: dict[str, object], bundle: Path) -> None:
+def export(checkpoint: Path, fitted: Mapping[str, Any], bundle: Path) -> None:
     """Write whisper/ and evidence/ into the bundle's folder."""
     listener = trained(checkpoint)
     (bundle / "evidence").mkdir(parents=True, exist_ok=True)

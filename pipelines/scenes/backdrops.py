@@ -26,7 +26,7 @@ def _clouds(width: int, height: int, rng: np.random.Generator) -> NDArray[np.flo
     for grain in (3, 7, 19):
         noise = rng.normal(0, 1.2 / grain**0.5, (grain, grain)).astype(np.float32)
         mix += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    mix = 1 / (1 + np.exp(-2 * mix))
+    mix = (1 / (1 + np.exp(-2 * mix))).astype(np.float32)
     return _color(rng) * mix[..., None] + _color(rng) * (1 - mix[..., None])
 
 

@@ -86,8 +86,8 @@ def piano(pen: Pen) -> None:
     pen.box(12, 12, 88, 50, lacquer, 4)
     pen.box(20, 18, 80, 34, shade(lacquer, 1.35), 2)
     pen.shape([(38, 20), (50, 22), (62, 20), (62, 34), (50, 36), (38, 34)], WHITE)
-    for x in (14, 78):
-        pen.box(x, 66, x + 8, 96, shade(lacquer, 0.8), 1)
+    for left in (14, 78):
+        pen.box(left, 66, left + 8, 96, shade(lacquer, 0.8), 1)
     pen.box(20, 68, 80, 88, shade(lacquer, 0.6), 1)
     pen.box(6, 44, 94, 70, lacquer, 3)
     keys = int(pen.rng.integers(8, 12))

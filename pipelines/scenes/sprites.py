@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.scenes import sprite_things as things
-from pipelines.scenes.pen import CREAM, WHITE, Color, Pen, shade, spline
+from pipelines.scenes.pen import CREAM, WHITE, Color, Pen, Point, shade, spline
 
 
 def dog(pen: Pen) -> None:
@@ -52,7 +52,7 @@ def rain(pen: Pen) -> None:
 def sea(pen: Pen) -> None:
     """Three rows of waves whose crests curl over, with foam."""
     hue, length = pen.rng.uniform(0.5, 0.62), pen.rng.uniform(26, 34)
-    crest = [(0.1, -1), (0.35, -5), (0.55, -14), (0.78, -19)]
+    crest: list[Point] = [(0.1, -1), (0.35, -5), (0.55, -14), (0.78, -19)]
     crest += [(0.98, -15), (1.0, -10), (0.86, -12), (0.78, -6)]
     for row in range(3):
         y, start = 38 + row * 17, 4 - length * pen.rng.uniform(0.1, 0.9)

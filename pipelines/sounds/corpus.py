@@ -12,6 +12,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import av
@@ -132,9 +133,9 @@ def parts() -> dict[str, Callable[[Path, int], Iterator[Item]]]:
         "espeak": read_aloud,
     }
     for label in INSTRUMENTS:
-        table[f"gm-{label}"] = lambda data, seed, label=label: instruments(label, data, seed)
+        table[f"gm-{label}"] = partial(instruments, label)
     for label in SYNTHETIC:
-        table[f"synth-{label}"] = lambda data, seed, label=label: synthetic(label, data, seed)
+        table[f"synth-{label}"] = partial(synthetic, label)
     return table
 
 

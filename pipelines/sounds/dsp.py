@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Signal = NDArray[np.floating]
 Rng = np.random.Generator
+Values = Sequence[float] | Signal
+Span = tuple[float, float]  # start and end, seconds
 
 
 def uniform(rng: Rng, low: float, high: float) -> float:
@@ -50,7 +52,7 @@ def sine(freq_hz: ArrayLike, n: int, rate: int, phase: float = 0.0) -> Signal:
     return np.sin(2 * np.pi * turns + phase)
 
 
-def harmonic(freq_hz: ArrayLike, amplitudes: Sequence[float], n: int, rate: int, rng: Rng | None = None) -> Signal:
+def harmonic(freq_hz: ArrayLike, amplitudes: Values, n: int, rate: int, rng: Rng | None = None) -> Signal:
     """Harmonics 1, 2, 3... of a constant or moving frequency; those that would pass 0.45 x rate are left out."""
     freq = np.broadcast_to(np.asarray(freq_hz, dtype=np.float64), (n,))
     turns = np.cumsum(freq) * (2 * np.pi / rate)
@@ -92,7 +94,7 @@ def band(x: Signal, rate: int, low_hz: float = 0.0, high_hz: float = np.inf, ord
     return np.fft.irfft(np.fft.rfft(x) * gain, len(x))
 
 
-def peaks(x: Signal, rate: int, freqs: Sequence[float], gains: Sequence[float], q: float = 6.0) -> Signal:
+def peaks(x: Signal, rate: int, freqs: Values, gains: Values, q: float = 6.0) -> Signal:
     """Resonances of a body, a pipe or a cabinet added to a sound: x + sum of gain x band-passed x."""
     f = np.fft.rfftfreq(len(x), 1 / rate)
     gain = np.ones_like(f)
@@ -110,7 +112,7 @@ def place(out: Signal, x: Signal, at_s: float, rate: int) -> None:
         out[max(i, 0) : max(i, 0) + m] += x[j : j + m]
 
 
-def gate(n: int, rate: int, spans_s: Sequence[tuple[float, float]], edge_s: float = 0.004) -> Signal:
+def gate(n: int, rate: int, spans_s: Sequence[Span], edge_s: float = 0.004) -> Signal:
     """One inside each (start, end), zero outside, with short linear edges."""
     t = np.arange(n) / rate
     out = np.zeros(n)
@@ -120,9 +122,10 @@ def gate(n: int, rate: int, spans_s: Sequence[tuple[float, float]], edge_s: floa
     return out
 
 
-def every(cycle_s: float, spans_s: Sequence[tuple[float, float]], duration_s: float, offset_s: float = 0.0):
+def every(cycle_s: float, spans_s: Sequence[Span], duration_s: float, offset_s: float = 0.0) -> list[Span]:
     """Spans that repeat with a cycle, from `offset_s` until the duration is over."""
-    out, start = [], offset_s
+    out: list[Span] = []
+    start = offset_s
     while start < duration_s:
         out += [(start + a, start + b) for a, b in spans_s if start + b > 0]
         start += cycle_s

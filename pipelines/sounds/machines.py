@@ -113,8 +113,8 @@ def phone_trill(duration_s: float, rate: int, rng: Rng) -> Signal:
     n = samples(duration_s, rate)
     spans = ring_spans(duration_s, rng)
     if rng.random() < 0.2:
-        low, high = ((440, 480), (400, 450), (425, 425.5))[int(rng.integers(3))]
-        return (sine(low, n, rate) + sine(high, n, rate)) * gate(n, rate, spans, 0.01)
+        dual = ((440, 480), (400, 450), (425, 425.5))[int(rng.integers(3))]
+        return (sine(dual[0], n, rate) + sine(dual[1], n, rate)) * gate(n, rate, spans, 0.01)
     low = log_uniform(rng, 500, 2600)
     high, speed = low * uniform(rng, 1.08, 1.6), uniform(rng, 8, 32)
     switch = np.floor(np.arange(n) / rate * speed * 2) % 2 == 0

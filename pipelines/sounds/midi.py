@@ -1,14 +1,14 @@
-"""Recorded instruments: scores of our own as Standard MIDI bytes, played by fluidsynth with FluidR3."""
+"""Recorded instruments: scores of our own as Standard MIDI files, played by fluidsynth with FluidR3."""
 
 from __future__ import annotations
 
 import shutil
-import struct
 import subprocess
 import tempfile
 import wave
 from pathlib import Path
 
+import mido
 import numpy as np
 
 from avstream.errors import SourceError
@@ -18,7 +18,8 @@ from pipelines.sounds.strikes import CHORDS, SCALE
 SOUND_FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 TICKS = 480  # a second, at the tempo written below
 SEGMENT_S = 7.0  # five seconds of music, two to ring out
-Event = tuple[float, bytes]  # time in seconds, MIDI message
+ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
+Event = tuple[float, mido.Message]  # time in seconds
 
 
 def need(program: str, package: str) -> str:
@@ -29,29 +30,26 @@ def need(program: str, package: str) -> str:
     return path
 
 
-def variable_length(value: int) -> bytes:
-    """MIDI's variable-length number."""
-    out = [value & 0x7F]
-    while value := value >> 7:
-        out.append(0x80 | value & 0x7F)
-    return bytes(reversed(out))
-
-
-def midi_file(events: list[Event]) -> bytes:
+def score(events: list[Event]) -> mido.MidiFile:
     """A format 0 file with one track, whose tempo makes a second TICKS ticks."""
-    track, last = b"\x00\xff\x51\x03" + (1_000_000).to_bytes(3, "big"), 0
+    track, last = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000)]), 0
     for time_s, message in sorted(events, key=lambda event: event[0]):
         tick = round(time_s * TICKS)
-        track += variable_length(tick - last) + message
+        track.append(message.copy(time=tick - last))
         last = tick
-    track += b"\x00\xff\x2f\x00"
-    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, TICKS) + b"MTrk" + struct.pack(">I", len(track)) + track
+    return mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track])
 
 
 def note(at_s: float, pitch: float, length_s: float, velocity: float, channel: int) -> list[Event]:
     """A note on and its note off."""
     key, loud = int(np.clip(pitch, 12, 115)), int(np.clip(velocity, 20, 127))
-    return [(at_s, bytes([0x90 | channel, key, loud])), (at_s + length_s, bytes([0x80 | channel, key, 0]))]
+    on = mido.Message("note_on", channel=channel, note=key, velocity=loud)
+    return [(at_s, on), (at_s + length_s, mido.Message("note_off", channel=channel, note=key, velocity=0))]
+
+
+def control(at_s: float, number: int, channel: int) -> list[Event]:
+    """A controller set to 0: ALL_SOUND_OFF or ALL_NOTES_OFF."""
+    return [(at_s, mido.Message("control_change", channel=channel, control=number, value=0))]
 
 
 def plucked(start: float, rng: Rng, channel: int) -> list[Event]:
@@ -130,11 +128,11 @@ def play(events: list[Event], rate_hz: int, room: bool) -> np.ndarray:
     if not SOUND_FONT.exists():
         raise SourceError(f"{SOUND_FONT} is missing; install it with: apt-get install fluid-soundfont-gm")
     with tempfile.TemporaryDirectory() as folder:
-        score, sound = Path(folder, "score.mid"), Path(folder, "score.wav")
-        score.write_bytes(midi_file(events))
+        path, sound = Path(folder, "score.mid"), Path(folder, "score.wav")
+        score(events).save(path)
         on = "1" if room else "0"
         command = [program, "-ni", "-q", "-R", on, "-C", on, "-g", "0.5", "-r", str(rate_hz), "-F", str(sound)]
-        done = subprocess.run([*command, str(SOUND_FONT), str(score)], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, str(SOUND_FONT), str(path)], capture_output=True, text=True, check=False)
         if done.returncode or not sound.exists():
             raise SourceError(f"fluidsynth failed: {done.stderr.strip()[-200:] or 'no sound was written'}")
         with wave.open(str(sound)) as file:
@@ -145,11 +143,11 @@ def play(events: list[Event], rate_hz: int, room: bool) -> np.ndarray:
 def segments(program: int, style: str, count: int, rng: Rng, rate_hz: int = 44100) -> list[np.ndarray]:
     """`count` pieces of five seconds by one General MIDI program, mono float at `rate_hz`."""
     channel = 9 if style == "drummed" else 0
-    events: list[Event] = [] if channel == 9 else [(0.0, bytes([0xC0, program]))]
+    events: list[Event] = [] if channel == 9 else [(0.0, mido.Message("program_change", program=program))]
     for i in range(count):
         events += STYLES[style](i * SEGMENT_S, rng, channel)
-        events.append(((i + 1) * SEGMENT_S - 0.3, bytes([0xB0 | channel, 120, 0])))  # all sound off
-    events.append((count * SEGMENT_S, bytes([0xB0 | channel, 123, 0])))
+        events += control((i + 1) * SEGMENT_S - 0.3, ALL_SOUND_OFF, channel)
+    events += control(count * SEGMENT_S, ALL_NOTES_OFF, channel)
     x = play(events, rate_hz, bool(rng.random() < 0.5))
     x = np.pad(x, (0, max(0, round(count * SEGMENT_S * rate_hz) - len(x))))
     starts = [round(i * SEGMENT_S * rate_hz) for i in range(count)]

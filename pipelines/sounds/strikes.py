@@ -75,7 +75,7 @@ def church_bell(note_hz: float, n: int, rate: int, rng: Rng) -> Signal:
 def church(duration_s: float, rate: int, rng: Rng) -> Signal:
     """One to six church bells, tolling, swinging or pealing; often heard from afar."""
     n = samples(duration_s, rate)
-    out = np.zeros(n)
+    out: Signal = np.zeros(n)
     count = int(rng.choice([1, 1, 1, 2, 2, 3, 4, 6]))
     base = log_uniform(rng, 160, 1000)
     degrees = rng.choice(SCALE[:8], count, replace=False) if count < 8 else SCALE[:count]
@@ -104,7 +104,7 @@ def from_afar(x: Signal, rate: int, rng: Rng) -> Signal:
 def peal(duration_s: float, rate: int, rng: Rng) -> Signal:
     """Bells of a tower swinging at once, from the street: strokes run into each other, over wind, birds or traffic."""
     n = samples(duration_s, rate)
-    out = np.zeros(n)
+    out: Signal = np.zeros(n)
     base, count = log_uniform(rng, 180, 800), int(rng.integers(2, 7))
     soft = log_uniform(rng, 0.002, 0.04)
     for degree in rng.choice(SCALE[:10], count, replace=False):
