@@ -12,9 +12,9 @@ import torch
 
 from avstream import checkpoints
 from avstream.alignment import ProjectionMLP
+from avstream.config.families import FAMILIES
 from avstream.config.presets import Settings
 from avstream.encoders.audio import AudioEncoder
-from avstream.encoders.clap import Clap
 from avstream.encoders.clip import VisionTower
 from avstream.encoders.whisper import Whisper
 from avstream.errors import AvstreamError, ConfigError, ModelError
@@ -68,17 +68,41 @@ def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -
 
 
 def load_audio(settings: Settings, device: torch.device, dtype: torch.dtype) -> AudioEncoder:
-    """The preset's audio encoder. Raises ModelError."""
-    if settings.audio_encoder == "clap":
-        if settings.audio_checkpoint == "nano":
-            raise ConfigError("nano has no clap encoder: use --audio whisperclip:nano, or clap from the hub")
-        return loading(settings.audio_checkpoint, "clap", lambda path: Clap(path, device=device, dtype=dtype))
-    fused = settings.audio_encoder == "whisperclip"
-    return loading(
-        settings.audio_checkpoint,
-        "whisper",
-        lambda path: Whisper(path, fuse_layers=fused, window_s=WINDOW_S, device=device, dtype=dtype),
-    )
+    """The preset's audio encoder. Raises ConfigError and ModelError."""
+    family, checkpoint = FAMILIES[settings.audio_encoder], settings.audio_checkpoint
+    if checkpoint == "nano" and not family.name.startswith("whisper"):
+        hint = f"use --audio whisperclip:nano, or {family.name} with weights of its own"
+        raise ConfigError(f"nano has no {family.name} encoder: {hint}")
+    path = checkpoints.resolve_file(checkpoint, family) if family.url else checkpoints.resolve(checkpoint, "whisper")
+    return building(checkpoint, path, lambda path: audio_encoder(family.name, path, device, dtype))
+
+
+def audio_encoder(family: str, path: Path, device: torch.device, dtype: torch.dtype) -> AudioEncoder:
+    """An encoder from its folder or file; each family's code is imported when it is asked for."""
+    match family:
+        case "clap":
+            from avstream.encoders.clap import Clap
+
+            return Clap(path, device=device, dtype=dtype)
+        case "imagebind":
+            from avstream.encoders.imagebind import ImageBindEncoder
+
+            return ImageBindEncoder(path, device=device, dtype=dtype)
+        case "audioclip":
+            from avstream.encoders.audioclip import AudioClipEncoder
+
+            return AudioClipEncoder(path, device=device)
+        case "wav2clip":
+            from avstream.encoders.wav2clip import Wav2ClipEncoder
+
+            return Wav2ClipEncoder(path, device=device)
+        case "pe-av":
+            from avstream.encoders.pe_av import PeAvEncoder
+
+            return PeAvEncoder(path, device=device, dtype=dtype)
+        case _:
+            fused = family == "whisperclip"
+            return Whisper(path, fuse_layers=fused, window_s=WINDOW_S, device=device, dtype=dtype)
 
 
 def load_listener() -> Whisper:
@@ -111,8 +135,12 @@ def load_alignment(settings: Settings, audio_dim: int, width: int) -> Projection
 
 
 def loading(checkpoint: str, part: str, build: Callable[[Path], T]) -> T:
-    """Build a model from a checkpoint's folder; whatever its files do wrong becomes a ModelError."""
-    path = checkpoints.resolve(checkpoint, part)
+    """Build a model from a checkpoint's folder. Raises ModelError."""
+    return building(checkpoint, checkpoints.resolve(checkpoint, part), build)
+
+
+def building(checkpoint: str, path: Path, build: Callable[[Path], T]) -> T:
+    """Build a model from files; whatever these do wrong becomes a ModelError."""
     try:
         return build(path)
     except AvstreamError:
