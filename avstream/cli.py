@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=examine)
     live.add_broker_options(doctor)
     listing = commands.add_parser("presets", help="list the presets: size, licence, whether present")
+    listing.add_argument("--encoders", action="store_true", help="list the audio encoders instead, for --audio")
     listing.set_defaults(run=list_presets)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show a traceback when something goes wrong")
@@ -128,6 +129,8 @@ def examine(options: argparse.Namespace) -> int:
 
 def list_presets(options: argparse.Namespace) -> int:
     """`avstream presets`: what there is, and what of it is on this machine."""
+    if options.encoders:
+        return list_encoders()
     from rich.console import Console
     from rich.table import Table
 
@@ -139,5 +142,28 @@ def list_presets(options: argparse.Namespace) -> int:
     for name in presets.names():
         settings = presets.load(name)
         table.add_row(name, settings.description, settings.size, settings.licence, presence_of(settings))
+    Console(highlight=False).print(table)
+    return 0
+
+
+def list_encoders() -> int:
+    """`avstream presets --encoders`: the audio encoders to choose from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from avstream.checkpoints import presence
+    from avstream.config.families import FAMILIES
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("encoder", "what", "size", "licence", "Hz", "dim", "here"):
+        right = heading in ("Hz", "dim")
+        wraps = heading in ("what", "size", "licence")
+        table.add_column(heading, overflow="fold", justify="right" if right else "left", no_wrap=not wraps)
+    for family in FAMILIES.values():
+        licence = family.licence + ("" if family.commercial else ", non-commercial")
+        here = "yes" if presence(family.checkpoint) == "present" else "no"
+        table.add_row(
+            family.name, family.what, family.size, licence, str(family.rate_hz), str(family.dim), here
+        )  # fmt: skip
     Console(highlight=False).print(table)
     return 0

@@ -96,8 +96,9 @@ def load_audio(settings: Settings) -> AudioEncoder:
         from avstream import torch_models
 
         return torch_models.load_audio(settings, WINDOW_S)
-    if settings.audio_encoder == "clap":
-        raise ConfigError("nano has no clap encoder: use --audio whisperclip:nano, or clap from the hub")
+    if not settings.audio_encoder.startswith("whisper"):
+        hint = f"use --audio whisperclip:nano, or {settings.audio_encoder} with weights of its own"
+        raise ConfigError(f"nano has no {settings.audio_encoder} encoder: {hint}")
     from avstream.nano import NanoAudio
 
     return NanoAudio(fuse_layers=settings.audio_encoder == "whisperclip", threads=settings.threads)

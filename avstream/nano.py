@@ -7,6 +7,7 @@ transformers would cost more than narrating a minute.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from avstream.encoders.audio import AudioEncoder
 from avstream.encoders.picture import Normalization, PictureTokens
 from avstream.errors import ConfigError, ModelError
 
@@ -37,7 +39,7 @@ def session(name: str, threads: int) -> onnxruntime.InferenceSession:
         raise ModelError(f"{FOLDER / 'onnx' / name} can't be used: {reason}; reinstall avstream") from error
 
 
-class NanoAudio:
+class NanoAudio(AudioEncoder):
     """The Whisper-shaped encoder on one window of 3 s, as `encoders.whisper.Whisper`."""
 
     rate_hz = 16_000
@@ -48,8 +50,11 @@ class NanoAudio:
         self._fuse_layers = fuse_layers
         self._session = session("audio.onnx", threads)
 
-    def encode(self, samples: Floats) -> Floats:
-        """Mono float32 (n,) at 16 kHz -> z_a (192,). Shorter than the window: zeros are added; longer: cut."""
+    def encode_batch(self, clips: Sequence[Floats]) -> Floats:
+        """Mono float32 clips (n_i,) at 16 kHz -> (B, 192). Shorter than the window: zeros are added; longer: cut."""
+        return np.stack([self._encode(clip) for clip in clips])
+
+    def _encode(self, samples: Floats) -> Floats:
         window = np.zeros((1, self.samples), np.float32)
         window[0, : len(samples)] = samples[: self.samples]
         (layers,) = self._session.run(None, {"samples": window})

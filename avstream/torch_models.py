@@ -11,9 +11,9 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from avstream import checkpoints
+from avstream.config.families import FAMILIES
 from avstream.config.presets import Settings
 from avstream.encoders.audio import AudioEncoder
-from avstream.encoders.clap import Clap
 from avstream.encoders.clip import ClipTower
 from avstream.encoders.whisper import Whisper
 from avstream.errors import AvstreamError, ConfigError, ModelError
@@ -32,14 +32,37 @@ def load_llava(settings: Settings) -> tuple[Llava, ClipTower, str]:
 def load_audio(settings: Settings, window_s: float) -> AudioEncoder:
     """An audio encoder for windows of `window_s`. Raises ConfigError and ModelError as `load_llava`."""
     device, dtype = prepare(settings)
-    if settings.audio_encoder == "clap":
-        return loading(settings.audio_checkpoint, "clap", lambda path: Clap(path, device=device, dtype=dtype))
-    fused = settings.audio_encoder == "whisperclip"
-    return loading(
-        settings.audio_checkpoint,
-        "whisper",
-        lambda path: Whisper(path, fuse_layers=fused, window_s=window_s, device=device, dtype=dtype),
-    )
+    family, checkpoint = FAMILIES[settings.audio_encoder], settings.audio_checkpoint
+    path = checkpoints.resolve_file(checkpoint, family) if family.url else checkpoints.resolve(checkpoint, "whisper")
+    return building(checkpoint, path, lambda path: audio_encoder(family.name, path, window_s, device, dtype))
+
+
+def audio_encoder(family: str, path: Path, window_s: float, device: torch.device, dtype: torch.dtype) -> AudioEncoder:
+    """An encoder from its folder or file; each family's code is imported when it is asked for."""
+    match family:
+        case "clap":
+            from avstream.encoders.clap import Clap
+
+            return Clap(path, device=device, dtype=dtype)
+        case "imagebind":
+            from avstream.encoders.imagebind import ImageBindEncoder
+
+            return ImageBindEncoder(path, device=device, dtype=dtype)
+        case "audioclip":
+            from avstream.encoders.audioclip import AudioClipEncoder
+
+            return AudioClipEncoder(path, device=device)
+        case "wav2clip":
+            from avstream.encoders.wav2clip import Wav2ClipEncoder
+
+            return Wav2ClipEncoder(path, device=device)
+        case "pe-av":
+            from avstream.encoders.pe_av import PeAvEncoder
+
+            return PeAvEncoder(path, device=device, dtype=dtype)
+        case _:
+            fused = family == "whisperclip"
+            return Whisper(path, fuse_layers=fused, window_s=window_s, device=device, dtype=dtype)
 
 
 def prepare(settings: Settings) -> tuple[torch.device, torch.dtype]:
@@ -52,8 +75,12 @@ def prepare(settings: Settings) -> tuple[torch.device, torch.dtype]:
 
 
 def loading(checkpoint: str, part: str, build: Callable[[Path], T]) -> T:
-    """Build a model from a checkpoint's folder; whatever its files do wrong becomes a ModelError."""
-    path = checkpoints.resolve(checkpoint, part)
+    """Build a model from a checkpoint's folder. Raises ModelError."""
+    return building(checkpoint, checkpoints.resolve(checkpoint, part), build)
+
+
+def building(checkpoint: str, path: Path, build: Callable[[Path], T]) -> T:
+    """Build a model from files; whatever these do wrong becomes a ModelError."""
     try:
         return build(path)
     except AvstreamError:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cosine_similarity
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
 
-from avstream.encoders.beats import Beats, BeatsConfig
+from avstream.encoders.beats import LAYERS_OF_ACL, Beats, BeatsConfig
 from avstream.errors import ConfigError, ModelError, SourceError
 from avstream.localization import acl_losses
 from avstream.localization.acl import AclHead, AclLocalizer, AudioTokenizer, losses, ten_seconds, to_pixels
@@ -373,10 +373,9 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, folder, capsys):
 
 @pytest.fixture(scope="module")
 def tokenizer_parity():
-    weights, made = parity.weights("acl_tokenizer"), parity.fill()
     model = AclHead().eval()
-    model.load_state_dict(weights)
-    return SimpleNamespace(head=model, want=made.arrays("acl_tokenizer"), info=made.manifest("acl_tokenizer"))
+    model.load_state_dict(parity.state("acl_tokenizer"))
+    return SimpleNamespace(head=model, want=parity.arrays("acl_tokenizer"), info=parity.info("acl_tokenizer"))
 
 
 def check(found, fixture):
@@ -384,14 +383,12 @@ def check(found, fixture):
         parity.close(value, fixture.want[name], fixture.info["tolerance"][name.split("/")[0]])
 
 
-@parity.needed
 def test_parity_of_the_official_file(tmp_path, tokenizer_parity):
     tokenizer_parity.head.save(tmp_path / "Param_best.pth")
     back = AclHead.load(tmp_path / "Param_best.pth").state_dict()
-    assert set(back) == {entry["key"] for entry in tokenizer_parity.info["state_dict"]}
+    assert set(back) == set(tokenizer_parity.info["keys"])
 
 
-@parity.needed
 @torch.no_grad()
 def test_parity_of_the_tokenizer(tokenizer_parity):
     model = tokenizer_parity.head.audio_proj
@@ -403,15 +400,15 @@ def test_parity_of_the_tokenizer(tokenizer_parity):
         "self/random": model.fga.pp_models[0](across), "weights/random": model.fga.weights(tokens),
         "output/random": model(layers),
     }  # fmt: skip
-    beats = parity.fill().arrays("beats")
+    blocks, features = parity.model("beats"), parity.arrays("beats")
     for wave in ("chirp", "clicks"):
-        layers = torch.from_numpy(beats[f"layers_cat/{wave}"])[None]
+        heard = blocks(torch.from_numpy(features[f"features/{wave}"])[None])
+        layers = torch.cat([heard[i] for i in LAYERS_OF_ACL], -1)
         found[f"output/beats_{wave}"] = model(layers)[0]
         found[f"weights/beats_{wave}"] = model.fga.weights(model.tokens(layers))[0]
     check(found, tokenizer_parity)
 
 
-@parity.needed
 @torch.no_grad()
 def test_parity_of_masks_and_losses(tokenizer_parity):
     masker, info = tokenizer_parity.head.masker_i, tokenizer_parity.info
@@ -437,16 +434,13 @@ def test_parity_of_masks_and_losses(tokenizer_parity):
         assert value.item() == pytest.approx(info["losses"][name], abs=info["tolerance"]["losses"])
 
 
-@parity.needed
 @torch.no_grad()
 def test_parity_of_the_grounder(tokenizer_parity):
-    made = parity.fill()
-    info, want = made.manifest("acl_grounder"), made.arrays("acl_grounder")
+    info, want = parity.info("acl_grounder"), parity.arrays("acl_grounder")
     config = CLIPSegConfig(**info["config"])
     config.text_config.bos_token_id = config.text_config.eos_token_id = 63
     model = CLIPSegForImageSegmentation(config)
-    weights = {k: torch.from_numpy(v) for k, v in made.state_dict("acl_grounder").items() if "position_ids" not in k}
-    model.load_state_dict(weights)
+    model.load_state_dict(parity.state("acl_grounder"))
     grounder = Grounder(model, [62, 5, 7, 9, 63])
     pixels = parity.unit("acl_grounder/image", (2, 3, 64, 64))
     sounds = grounder.audio_embedding(0.5 * parity.unit("acl_grounder/audio_token", (2, 1, 32))[:, 0])

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from avstream.config import presets
+from avstream.config import families, presets
 from avstream.errors import AvstreamError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("models", "Each of these overrides the preset's own choice.")
     group.add_argument("--preset", metavar="NAME", help="see `avstream presets` (default: nano)")
     group.add_argument(
-        "--audio", metavar="ENCODER", help="whisper, whisperclip or clap, or ENCODER:CHECKPOINT (hub id or folder)"
+        "--audio", metavar="ENCODER", help="one of `avstream presets --encoders`, or ENCODER:CHECKPOINT (hub id, path)"
     )
     group.add_argument("--language", metavar="CHECKPOINT", help="a LLaVA, with its own CLIP tower: hub id or folder")
     group.add_argument("--alignment", metavar="HOW", help="raw, projected, or the path of trained weights")
@@ -70,6 +70,8 @@ def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) 
     from avstream import loading
     from avstream.narrator import Narrator
 
+    if notice := families.notice(settings.audio):
+        say(notice)
     if settings.language == "nano":
         return Narrator(loading.load(settings), heatmap)
     loaded = loading.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))

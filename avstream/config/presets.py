@@ -7,16 +7,12 @@ from typing import Any
 
 import msgspec
 
+from avstream.config.families import FAMILIES
 from avstream.config.validation import checked, read_yaml
 from avstream.errors import ConfigError
 from avstream.wording import unknown
 
 PACKAGE = Path(__file__).parents[1]
-AUDIO_CHECKPOINTS = {  # what `--audio NAME` means without a checkpoint
-    "whisper": "openai/whisper-small",
-    "whisperclip": "openai/whisper-small",
-    "clap": "laion/clap-htsat-unfused",
-}
 CHOICES = {
     "unselected": ("zero", "drop"),
     "device": ("auto", "cpu", "cuda", "mps"),
@@ -50,8 +46,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise ConfigError(unknown(key, str(getattr(self, key)), allowed))
-        if self.audio_encoder not in AUDIO_CHECKPOINTS:
-            raise ConfigError(unknown("audio encoder", self.audio_encoder, AUDIO_CHECKPOINTS))
+        if self.audio_encoder not in FAMILIES:
+            raise ConfigError(unknown("audio encoder", self.audio_encoder, FAMILIES))
         if self.tokens < 0:
             raise ConfigError(f"tokens must be 0 or more, not {self.tokens}: it is how many picture patches are kept")
         if self.threads < 0:
@@ -61,13 +57,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def audio_encoder(self) -> str:
-        """`whisper`, `whisperclip` or `clap`."""
+        """One of FAMILIES."""
         return self.audio.partition(":")[0]
 
     @property
     def audio_checkpoint(self) -> str:
-        """Where its weights are: `nano`, a hub id or a folder."""
-        return self.audio.partition(":")[2] or AUDIO_CHECKPOINTS[self.audio_encoder]
+        """Where its weights are: `nano`, a hub id, a folder, or the name or path of an official file."""
+        return self.audio.partition(":")[2] or FAMILIES[self.audio_encoder].checkpoint
 
 
 def folder() -> Path:

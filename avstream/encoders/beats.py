@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,14 +18,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.functional import gelu
-from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
+from avstream.encoders import weights
+from avstream.encoders.audio import AudioEncoder, at_least
+from avstream.encoders.features import FRAME, HOP, KALDI_RATE_HZ, in_batches, kaldi_fbank
 from avstream.errors import ModelError
 
-RATE_HZ = 16_000
-FRAME, HOP, FFT = 400, 160, 512  # 25 ms, 10 ms
-MEL_BINS = 128
+RATE_HZ = KALDI_RATE_HZ
 MEAN, TWICE_STD = 15.41663, 2 * 6.55582  # of AudioSet's log filterbank, as BEATs was trained with
+FILE = "the weights of a BEATs iter3+ (BEATs_iter3_plus_*.pt)"
 LAYERS_OF_ACL = (3, 7, 11)  # counted from 0
 # what the published checkpoints have, and what this file writes out; another value is another network
 ONLY = {"activation_fn": "gelu", "layer_norm_first": False, "relative_position_embedding": True, "gru_rel_pos": True}
@@ -60,26 +60,10 @@ class BeatsConfig:
         return cls(**{f.name: cfg[f.name] for f in fields(cls) if f.name in cfg})
 
 
-@cache
-def _filterbank() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Kaldi's Povey window (400,) and mel filters (257, 128)."""
-    with warnings.catch_warnings():
-        # the fourth filter lies between two bins and is empty; it is so in Kaldi, and BEATs was trained with it
-        warnings.filterwarnings("ignore", "At least one mel filter", UserWarning)
-        filters = mel_filter_bank(
-            FFT // 2 + 1, MEL_BINS, 20.0, RATE_HZ / 2, RATE_HZ, mel_scale="kaldi", triangularize_in_mel_space=True
-        )
-    return window_function(FRAME, "povey", periodic=False), filters
-
-
 def features(samples: NDArray[np.float32]) -> Tensor:
     """Mono samples in [-1, 1] at 16 kHz (n,) -> normalized log filterbank float32 (1 + (n - 400) // 160, 128)."""
-    window, filters = _filterbank()
-    log_mel = spectrogram(
-        samples * 32768.0, window, FRAME, HOP, FFT, power=2.0, center=False, preemphasis=0.97, mel_filters=filters,
-        mel_floor=1.1920928955078125e-07, log_mel="log", remove_dc_offset=True, dtype=np.float64,
-    )  # fmt: skip
-    return torch.from_numpy(((log_mel.T - MEAN) / TWICE_STD).astype(np.float32))
+    log_mel = kaldi_fbank(samples * 32768.0, "povey")
+    return torch.from_numpy(((log_mel - MEAN) / TWICE_STD).astype(np.float32))
 
 
 def buckets(distance: Tensor, count: int, furthest: int) -> Tensor:
@@ -221,7 +205,7 @@ class Beats(nn.Module):
         return torch.sigmoid((logits * kept).sum(1) / kept.sum(1))
 
 
-class BeatsEncoder:
+class BeatsEncoder(AudioEncoder):
     """A frozen BEATs as an audio encoder: one vector a window, or the tokens that ACL-SSL takes."""
 
     rate_hz = RATE_HZ
@@ -236,13 +220,14 @@ class BeatsEncoder:
 
     def _blocks(self, samples: NDArray[np.float32]) -> list[Tensor]:
         """One (T, d) a block. Sound shorter than one patch is padded with zeros to it."""
-        padded = np.pad(samples, (0, max(0, self._least - samples.size)))
-        return [block[0] for block in self._model(features(padded)[None].to(self._device))]
+        mel = features(at_least(samples, self._least))
+        return [block[0] for block in self._model(mel[None].to(self._device))]
 
     @torch.inference_mode()
-    def encode(self, samples: NDArray[np.float32]) -> Tensor:
-        """Mono float32 (n,) at 16 kHz -> the mean of the last block's tokens, float32 (dim,) on the CPU."""
-        return self._blocks(samples)[-1].mean(0).float().cpu()
+    def encode_batch(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Mono float32 clips (n_i,) at 16 kHz -> the means of the last block's tokens, float32 (B, dim)."""
+        mels = [features(at_least(clip, self._least)) for clip in clips]
+        return in_batches(mels, lambda x: self._model(x.to(self._device))[-1].mean(1).float().cpu())
 
     @torch.no_grad()
     def layers(self, samples: NDArray[np.float32]) -> Tensor:
@@ -257,30 +242,22 @@ def load_beats(path: Path) -> Beats:
     Nothing in the file is executed. Raises ModelError: the file is missing or damaged, is no BEATs, or a weight is
     missing, added or of another shape.
     """
-    cfg, weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    cfg, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     config = BeatsConfig.read(cfg)
     if config.encoder_layers <= max(LAYERS_OF_ACL):
         raise ModelError(f"{path}: expected at least 12 blocks, found {config.encoder_layers}; use BEATs iter3+")
     with torch.device("meta"):
         model = Beats(config)
-    try:
-        model.load_state_dict({key: value.float() for key, value in weights.items()}, strict=True, assign=True)
-    except (RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:400]
-        raise ModelError(f"{path} does not fit: expected the weights of a BEATs iter3+; {reason}") from error
-    return model.eval()
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    return weights.fit(model, tensors, path, FILE)
 
 
 def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """`cfg` and `model` of a torch file, read without running code."""
-    try:
-        file = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the reader raises many kinds for a file that is no checkpoint
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"expected a BEATs checkpoint at {path}: {reason}; download BEATs_iter3_plus again") from error
+    file = weights.read(path, FILE)
     try:
         return dict(file["cfg"]), dict(file["model"])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: expected 'cfg' and 'model', found another layout; use BEATs_iter3_plus") from error
 
 
@@ -290,6 +267,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             return json.loads((file.metadata() or {})["cfg"]), {key: file.get_tensor(key) for key in file.keys()}
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"expected a BEATs checkpoint at {path}: {error}") from error
+        raise ModelError(f"expected {FILE} at {path}: {error}") from error
     except (KeyError, ValueError) as error:
         raise ModelError(f"{path}: expected BEATs' cfg as JSON in the metadata, found none") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor
 
+from avstream.encoders.audio import AudioEncoder
 
-class Clap:
+
+class Clap(AudioEncoder):
     """The projected audio embedding, before normalization. Windows are shorter than CLAP's 10 s and are repeated
     to fill it, as its own feature extractor does; a longer clip would be cropped at random, so it is refused.
     """
@@ -25,12 +28,13 @@ class Clap:
         self.dim = int(self._model.config.projection_dim)
 
     @torch.inference_mode()
-    def encode(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mono float32 (n,) at 48 kHz, at most 10 s -> (dim,). Raises ValueError for a longer clip."""
-        if samples.size > self._features.nb_max_samples:
-            raise ValueError(f"CLAP takes {self._features.nb_max_samples} samples at most, found {samples.size}")
-        inputs = self._features(samples, sampling_rate=self.rate_hz, return_tensors="pt")
+    def encode_batch(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Mono float32 clips (n_i,) at 48 kHz, at most 10 s -> (B, dim). Raises ValueError for a longer clip."""
+        longest = max(clip.size for clip in clips)
+        if longest > self._features.nb_max_samples:
+            raise ValueError(f"CLAP takes {self._features.nb_max_samples} samples at most, found {longest}")
+        inputs = self._features(list(clips), sampling_rate=self.rate_hz, return_tensors="pt")
         output = self._model(
             input_features=inputs["input_features"].to(self._device, self._dtype), is_longer=inputs["is_longer"]
         )
-        return output.audio_embeds[0].float().numpy(force=True)
+        return output.audio_embeds.float().numpy(force=True)

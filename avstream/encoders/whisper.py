@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from torch import Tensor, nn
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from avstream.encoders.audio import AudioEncoder
+
 POSITION_S = 0.02  # one encoder position: hop 160 at 16 kHz, halved by the second convolution
 
 
-class Whisper:
+class Whisper(AudioEncoder):
     """A Whisper encoder cut to the window's length.
 
     Whisper pads every clip to 30 s; a plain time mean of a 3 s clip would be nine tenths padding. The positions
@@ -39,14 +42,14 @@ class Whisper:
         self.dim = int(self._encoder.config.d_model)
 
     @torch.inference_mode()
-    def encode(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mono float32 (n,) at 16 kHz -> z_a (dim,). Shorter than the window: zeros are added; longer: cut."""
+    def encode_batch(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Mono float32 clips (n_i,) at 16 kHz -> (B, dim). Shorter than the window: zeros are added; longer: cut."""
         mel = self._features(
-            samples, sampling_rate=self.rate_hz, padding="max_length", max_length=self._samples,
+            list(clips), sampling_rate=self.rate_hz, padding="max_length", max_length=self._samples,
             truncation=True, return_tensors="pt",
         ).input_features  # fmt: skip
         output = self._encoder(mel.to(self._device, self._dtype), output_hidden_states=True)
-        return fuse(output.hidden_states, self._fuse_layers)[0].float().numpy(force=True)
+        return fuse(output.hidden_states, self._fuse_layers).float().numpy(force=True)
 
 
 def fuse(hidden_states: tuple[Tensor, ...], fuse_layers: bool) -> Tensor:

@@ -35,8 +35,8 @@ class AudioGraph(nn.Module):
         phase = 2 * torch.pi * k * torch.arange(N_FFT, dtype=torch.float64) / N_FFT
         window = torch.hann_window(N_FFT, periodic=True, dtype=torch.float64)
         basis = torch.cat([phase.cos() * window, -phase.sin() * window]).float()[:, None]
-        self.register_buffer("basis", basis)
-        self.register_buffer("mel", torch.from_numpy(features.mel_filters.T.copy()).float())
+        self.basis = nn.Buffer(basis)
+        self.mel = nn.Buffer(torch.from_numpy(features.mel_filters.T.copy()).float())
 
     def forward(self, samples: Tensor) -> Tensor:
         """(1, n) -> (layers, d)."""
