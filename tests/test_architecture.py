@@ -27,10 +27,11 @@ MAY = (
         "torch_models": LIGHT | STAGES | {"checkpoints", "config"},
         "loading": LIGHT | STAGES | {"checkpoints", "config", "nano", "torch_models"},
         "narrator": LIGHT | STAGES | {"loading"},
-        "run": LIGHT | {"windows", "workers"},
         "workers": set(),
-        "live_stream": LIGHT | {"events", "run", "windows"},
-        "live": LIGHT | {"live_stream", "run", "workers"},
+        "outlets": LIGHT | {"sinks", "workers"},
+        "stream": LIGHT | {"events", "outlets", "sinks", "sources", "windows"},
+        "loop": LIGHT | {"outlets", "stream", "workers"},
+        "testing": LIGHT | {"sinks"},
         "doctor": LIGHT | {"checkpoints", "config", "loading", "narrator", "sinks", "sources", "workers"},
     }
     | {stage: LIGHT for stage in STAGES}
