@@ -15,6 +15,7 @@ Direction = Literal["left", "center", "right"]
 Phase = Literal["began", "continues", "ended"]
 ProblemKind = Literal["no_sound", "no_picture", "no_stream", "overloaded", "broker_away", "broker_refuses"]
 Box = tuple[float, float, float, float]
+MOTION_SIDE = 320  # pixels, the longer side of a MotionFrame at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class VideoFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MotionFrame:
-    """A picture to see motion in, upright and small (its longer side at most 320): `gray` is uint8 (h, w)."""
+    """A picture to see motion in, upright and small (its longer side at most MOTION_SIDE): `gray` is uint8 (h, w)."""
 
     time_s: float
     gray: NDArray[np.uint8]

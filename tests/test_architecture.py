@@ -9,14 +9,15 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "avstream"
 STAGES = {"encoders", "alignment", "substitution", "language", "localization", "evidence"}
-LIGHT = {"records", "errors", "wording", "level"}  # anyone may import these, and they import nobody heavy
+LIGHT = {"records", "errors", "wording", "level", "redact"}  # anyone may import these, and they import nobody heavy
 MAY = (
     {
         "records": set(),
         "errors": set(),
         "level": set(),
+        "redact": set(),
         "wording": {"records"},
-        "config": LIGHT | {"events", "sources"},
+        "config": LIGHT | {"events"},
         "events": LIGHT,
         "checkpoints": {"errors", "config"},
         "windows": LIGHT,
@@ -25,7 +26,7 @@ MAY = (
         "sinks": LIGHT | {"drawing", "sources", "events"},
         "nano": LIGHT | STAGES,
         "torch_models": LIGHT | STAGES | {"checkpoints", "config"},
-        "loading": LIGHT | STAGES | {"checkpoints", "config", "nano", "torch_models"},
+        "loading": LIGHT | STAGES | {"checkpoints", "config", "nano", "torch_models", "windows"},
         "narrator": LIGHT | STAGES | {"loading"},
         "workers": set(),
         "outlets": LIGHT | {"sinks", "workers"},

@@ -12,9 +12,9 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from avstream.stream import Report
 
 from avstream.commands.live import conclude
+from avstream.stream import Report
 from tests.broker import Mosquitto
 from tests.command import avstream, avstream_process
 from tests.display import x_server

@@ -204,7 +204,9 @@ def test_nothing_there_and_still_going_on():
     assert set(map(type, items)) == {Watermark}
     assert items[-1].time_s > 0.3
     (problem,) = source.problems
-    assert problem.found.startswith("camera 63 is not there") and problem.fix.startswith("plug it in") and problem.retry_s
+    assert (
+        problem.found.startswith("camera 63 is not there") and problem.fix.startswith("plug it in") and problem.retry_s
+    )
     assert 0 < time.monotonic() - problem.since_s < 30
     assert source.warnings == ["attic: the picture never came"]
     assert source.reached_s is None

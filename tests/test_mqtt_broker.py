@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from avstream.errors import ConfigError, SinkError
+from avstream.records import Problem
 from avstream.sinks.mqtt import broker as mqtt_broker
 from avstream.sinks.mqtt import service as mqtt
 from avstream.sinks.mqtt import topics as mqtt_topics
@@ -421,7 +422,7 @@ async def test_tls_where_there_is_none_and_none_where_there_is(tmp_path, monkeyp
             hub = MqttHub(Broker.parse(url), version="1", changed=change(Rules()))
             async with running(hub) as task:
                 await until(lambda hub=hub: hub.problems)
-                assert "not reached" in hub.problems[0] and not task.done()
+                assert "not reached" in hub.problems[0].found and not task.done()
 
 
 @in_loop
@@ -436,7 +437,7 @@ async def test_credentials_are_nowhere(tmp_path, monkeypatch, caplog):
             sink.open(replace(INFO, name=camera))
             sink.write(replace(narration(), source=camera, text=f"Heard: {camera}"))
             sink.event(replace(event(), source=camera))
-            sink.status(status(problems=(f"{camera} lost: trying again",)))
+            sink.status(status(problems=(Problem("no_stream", camera, f"{camera} lost", f"see {camera}", 0.0),)))
             await until(lambda: ear.last("avstream/rtsp-cam-lan-stream1/mute/rain"))
             await ear.say("avstream/rtsp-cam-lan-stream1/mute/rain/set", camera)
             await until(lambda: ear.last("avstream/rtsp-cam-lan-stream1/error"))

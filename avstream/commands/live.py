@@ -22,7 +22,7 @@ from avstream.commands.options import (
 from avstream.commands.signals import Signals
 from avstream.config.live_file import Home, StreamSettings, load
 from avstream.errors import ConfigError
-from avstream.events import Rules, parse_thresholds
+from avstream.events import BEGIN, Rules, parse_thresholds
 from avstream.wording import LABELS
 
 if TYPE_CHECKING:
@@ -90,7 +90,10 @@ def add_sound_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--mute", action="append", metavar="LABEL", help="do not speak of this; may be repeated")
     group.add_argument("--urgent", action="append", metavar="LABEL", help="point this out; may be repeated")
     group.add_argument(
-        "--threshold", action="append", metavar="LABEL=P", help="begin an event from this confidence on (default: 0.5)"
+        "--threshold",
+        action="append",
+        metavar="LABEL=P",
+        help=f"begin an event from this confidence on (default: {BEGIN})",
     )
 
 

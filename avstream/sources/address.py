@@ -1,4 +1,4 @@
-"""Addresses of network streams: shown without their secrets, and what goes wrong with one told in words that help."""
+"""Addresses of network streams, and what goes wrong with one in words that help."""
 
 from __future__ import annotations
 
@@ -13,22 +13,7 @@ import av
 import av.error
 
 from avstream.errors import SourceError
-
-REST = r"(?:(?!://).)*"  # up to the next address; with spaces, which a password may hold
-USER = re.compile(  # up to the last @: a password may hold one, or a slash
-    rf"(?<=://)(?:{REST}|\S*)@|^(?![A-Za-z0-9+.-]+://)(?:[^\s:@]+:\S{REST}|\S*)@"
-)
-QUERY = re.compile(r"(?<=[?&;])([^=&;#\s]*)=([^&;#\s]*)")
-IN_PATH = re.compile(r"(?i)(pass\w*?|pwd|token|secret|api_?key)=[^&;#\s/*]+")  # some cameras have it there
-HARMLESS = {"channel", "subtype", "stream", "profile", "width", "height", "resolution", "fps", "codec", "pkt_size",
-            "overrun_nonfatal", "fifo_size", "buffer_size", "localport", "ttl"}  # fmt: skip
-
-
-def hide(text: str) -> str:
-    """A text in which no address shows a user, a password, or a value in its query that may be a secret."""
-    text = USER.sub("***@", text)
-    text = QUERY.sub(lambda part: part[0] if part[1].lower() in HARMLESS else f"{part[1]}=***", text)
-    return IN_PATH.sub(r"\1=***", text)
+from avstream.redact import hide
 
 
 def is_url(text: str) -> bool:

@@ -24,11 +24,11 @@ from avstream.drawing.canvas import Picture
 from avstream.drawing.screen import Screen
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
+from avstream.redact import hide
 from avstream.sinks.base import Sink
 from avstream.sinks.files import why
 from avstream.sinks.window import process as window_process
 from avstream.sinks.window.process import REPLY, REQUEST
-from avstream.sources.address import hide
 from avstream.wording import claim
 
 RATE_HZ = 30.0

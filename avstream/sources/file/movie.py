@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, MotionFrame, Problem, StreamInfo, VideoFrame
+from avstream.records import MOTION_SIDE, AudioChunk, MotionFrame, Problem, StreamInfo, VideoFrame
 from avstream.sources.container import DAMAGE, check_file, choose_stream, open_file, undecodable
 from avstream.sources.file.timestamps import Clock, Track
 from avstream.sources.frames import (
     MOTION_RATE_HZ,
-    MOTION_SIDE,
     PADDING_S,
+    PICTURE_RATE_HZ,
+    PICTURE_SIDE,
     SOUND_GAP_S,
     Pictures,
     Sounds,
@@ -51,8 +52,8 @@ class Movie:
         *,
         start_s: float = 0.0,
         end_s: float | None = None,
-        picture_rate_hz: float = 2.0,
-        max_side: int = 672,
+        picture_rate_hz: float = PICTURE_RATE_HZ,
+        max_side: int = PICTURE_SIDE,
         motion: bool = False,
     ) -> None:
         self.path, self.start_s = Path(path), float(start_s)

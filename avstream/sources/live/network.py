@@ -19,7 +19,8 @@ import av.error
 
 from avstream.errors import SourceError
 from avstream.records import Problem
-from avstream.sources.address import explain, hide, is_url
+from avstream.redact import hide
+from avstream.sources.address import explain, is_url
 from avstream.sources.container import DAMAGE, check_file, choose_stream, open_file
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.decoding import FAILURES, Arrived, Decoder, Track, track

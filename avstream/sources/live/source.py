@@ -18,10 +18,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, MotionFrame, Problem, StreamInfo, StreamItem, VideoFrame, Watermark
-from avstream.sources.address import hide, is_device, is_url, stream_name
+from avstream.records import (
+    MOTION_SIDE,
+    AudioChunk,
+    MotionFrame,
+    Problem,
+    StreamInfo,
+    StreamItem,
+    VideoFrame,
+    Watermark,
+)
+from avstream.redact import hide
+from avstream.sources.address import is_device, is_url, stream_name
 from avstream.sources.container import check_file
-from avstream.sources.frames import MOTION_RATE_HZ, MOTION_SIDE, SOUND_GAP_S, shrunk, trimmed
+from avstream.sources.frames import (
+    MOTION_RATE_HZ,
+    PICTURE_RATE_HZ,
+    PICTURE_SIDE,
+    SHOWN_SIDE,
+    SOUND_GAP_S,
+    shrunk,
+    trimmed,
+)
 from avstream.sources.live.camera import CameraFeed
 from avstream.sources.live.capture import CapturedPicture, CapturedSound, Feed
 from avstream.sources.live.drift import SteadySound
@@ -32,8 +50,6 @@ from avstream.sources.live.supervision import Supervisor, What
 PATIENCE_S = 0.5  # what comes later than this after it was taken is late
 MARK_S = 0.1
 BOUND_S = 10.0  # of stream that wait to be read
-SHOWN_SIDE = 1280  # of what people see
-PICTURE_RATE_HZ, PICTURE_SIDE = 2.0, 672  # of what the narrator sees
 CLOSE_S = 1.0  # for devices to let go
 
 
@@ -117,7 +133,7 @@ class LiveSource:
         return time.monotonic() - self._origin_s if self._origin_s else 0.0
 
     def latest(self) -> VideoFrame | None:
-        """The newest picture, no side over 1280, at the rate of the camera; None before the first."""
+        """The newest picture, no side over SHOWN_SIDE, at the rate of the camera; None before the first."""
         return self._eyes.latest
 
     def close(self) -> None:

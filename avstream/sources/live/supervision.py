@@ -15,7 +15,7 @@ from typing import Literal
 
 from avstream.errors import SourceError
 from avstream.records import Problem, ProblemKind
-from avstream.sources.address import hide
+from avstream.redact import hide
 from avstream.sources.live.capture import CapturedPicture, CapturedSound, Feed
 
 FIRST_PAUSE_S = 0.5
