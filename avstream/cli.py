@@ -14,11 +14,11 @@ from typing import NoReturn
 
 from avstream import __version__
 from avstream.commands import file, live
-from avstream.commands.options import complain, say
+from avstream.commands.options import INTERRUPTED, say
+from avstream.commands.signals import InterruptedBySignal
 from avstream.config import presets
 from avstream.errors import AvstreamError
 
-INTERRUPTED = 130
 LETTING_GO_S = 0.4  # for threads that were told to end
 EXAMPLES = """\
 examples:
@@ -30,7 +30,7 @@ examples:
 
 each command has a --help of its own
 
-exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 source, 4 model, 5 output, 130 interrupted,
+exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 source, 4 model, 5 output, 130 interrupted,
 143 terminated
 """
 HEARS = "It hears 21 everyday sounds with the embedded `nano` models, offline; other presets use larger ones."
@@ -42,18 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
         return code
-    except KeyboardInterrupt:
-        say("interrupted; what was narrated so far is kept")
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        say(INTERRUPTED)
+        return interrupt.code if isinstance(interrupt, InterruptedBySignal) else 128 + signal.SIGINT
     except AvstreamError as error:
         if options.debug:
             raise
-        complain(error)
+        say(str(error))
         return error.exit_code
     except Exception as error:
         if options.debug:
             raise
-        say(f"a fault of ours: {type(error).__name__}: {error}; --debug shows where")
+        say(f"internal error: {type(error).__name__}: {error}; --debug shows where")
         return AvstreamError.exit_code
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong, for people: each message says what was expected, what was found and what to do.
+"""What can go wrong, as facts: what was expected, what was found, how to fix it. `str()` joins them for people.
 
-AvstreamError            exit code 1: anything of ours that has no better name
+AvstreamError            exit code 1: an internal error, or anything else that has no better name
   ConfigError            exit code 2: an option, a preset or a combination of them
   SourceError            exit code 3: a movie, a camera or a microphone that can't be read
   ModelError             exit code 4: weights that are missing, damaged or don't fit
@@ -9,9 +9,23 @@ AvstreamError            exit code 1: anything of ours that has no better name
 
 
 class AvstreamError(Exception):
-    """The root of all errors that avstream raises on purpose."""
+    """The root of all errors that avstream raises on purpose. `fix` and `expected` may be empty.
+
+    >>> print(AvstreamError("movie.mp4 is not there", "check the name and the folder"))
+    movie.mp4 is not there; check the name and the folder
+    >>> print(AvstreamError("3", expected="a threshold from 0 to 1"))
+    expected a threshold from 0 to 1, found 3
+    """
 
     exit_code = 1
+
+    def __init__(self, found: str, fix: str = "", expected: str = "") -> None:
+        super().__init__(found, fix, expected)
+        self.found, self.fix, self.expected = found, fix, expected
+
+    def __str__(self) -> str:
+        text = f"expected {self.expected}, found {self.found}" if self.expected else self.found
+        return f"{text}; {self.fix}" if self.fix else text
 
 
 class ConfigError(AvstreamError):

@@ -19,7 +19,7 @@ from avstream.errors import ConfigError
 from avstream.level import SILENCE_DBFS
 from avstream.records import Narration, Phase, Sound, SoundEvent
 
-BEGIN = 0.5  # "probably": what is only possible is narrated, but starts no event
+BEGIN = wording.LIKELY  # what is only possible is narrated, but starts no event
 STAY = 0.6
 GAP_S = 2.0
 MISSES = 2
@@ -84,7 +84,7 @@ def check_label(label: str) -> None:
 def check_threshold(label: str, threshold: float) -> None:
     """Raises ConfigError unless the threshold is in 0..1."""
     if not 0 <= threshold <= 1:
-        raise ConfigError(f"the threshold of {label} must be from 0 to 1, not {threshold}")
+        raise ConfigError(f"{threshold}", expected=f"a threshold of {label} from 0 to 1")
 
 
 @dataclass(slots=True)
@@ -150,6 +150,7 @@ class EventTracker:
             direction=sound.direction,
             visible=sound.visible,
             urgent=sound.label in self._rules.urgent,
+            box=sound.box,
         )
         self._going[sound.label] = _Going(event, narration.focus_end_s, narration.end_s)
         return event
@@ -165,6 +166,7 @@ class EventTracker:
             level_dbfs=max(before.level_dbfs, sound.level_dbfs),
             direction=sound.direction or before.direction,
             visible=before.visible if sound.visible is None else sound.visible,
+            box=sound.box or before.box,
         )
         return going.event
 
@@ -182,5 +184,5 @@ def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:
         try:
             found[label] = float(number)
         except ValueError:
-            raise ConfigError(f"expected LABEL=CONFIDENCE such as dog_bark=0.7, found {text!r}") from None
+            raise ConfigError(repr(text), expected="LABEL=CONFIDENCE such as dog_bark=0.7") from None
     return found

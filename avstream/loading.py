@@ -20,8 +20,8 @@ from avstream.encoders.audio import AudioEncoder
 from avstream.encoders.picture import VisionTower
 from avstream.errors import ConfigError
 from avstream.evidence import Evidence
+from avstream.windows import WINDOW_S
 
-WINDOW_S = 3.0  # the paper's segment; nano is trained on it
 NANO = "nano"
 
 

@@ -46,7 +46,7 @@ class Narrator:
         self._models, self._shown = models, shown
         self._eyes: dict[str, Synchrony] = {}  # one a source
 
-    def narrate(self, window: Window, source: str) -> Narration:
+    def narrate_window(self, window: Window, source: str) -> Narration:
         """What sounds in the window, whatever it holds: any sound, any picture, or none. Raises ModelError when
         the memory runs out.
         """

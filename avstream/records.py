@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 Direction = Literal["left", "center", "right"]
 Phase = Literal["began", "continues", "ended"]
+ProblemKind = Literal["no_sound", "no_picture", "no_stream", "overloaded", "broker_away", "broker_refuses"]
 Box = tuple[float, float, float, float]
+MOTION_SIDE = 320  # pixels, the longer side of a MotionFrame at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class VideoFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MotionFrame:
-    """A picture to see motion in, upright and small (its longer side at most 320): `gray` is uint8 (h, w)."""
+    """A picture to see motion in, upright and small (its longer side at most MOTION_SIDE): `gray` is uint8 (h, w)."""
 
     time_s: float
     gray: NDArray[np.uint8]
@@ -153,7 +155,7 @@ class Narration:
             "text": self.text,
             "sounds": [sound.to_dict() for sound in self.sounds],
             "level_dbfs": round(self.level_dbfs, 1),
-            "timings": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
+            "timings_ms": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
         }
 
 
@@ -162,8 +164,8 @@ class SoundEvent:
     """A sound that began, goes on or has ended, on the stream's own clock.
 
     `onset_s` and `end_s` are known to about one hop; `end_s` is None until it has ended. `confidence` is the latest,
-    `peak_confidence` the highest so far. An `urgent` one is of a label that the user called so. `id` is unique within
-    a run and the same from begin to end.
+    `peak_confidence` the highest so far; direction, `visible` and `box` are the latest that were known. An `urgent` one
+    is of a label that the user called so. `id` is unique within a run and the same from begin to end.
     """
 
     id: str
@@ -178,6 +180,7 @@ class SoundEvent:
     direction: Direction | None = None
     visible: bool | None = None
     urgent: bool = False
+    box: Box | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The event as plain JSON types."""
@@ -193,7 +196,35 @@ class SoundEvent:
             "level_dbfs": round(self.level_dbfs, 1),
             "direction": self.direction,
             "visible": self.visible,
+            "box": None if self.box is None else [round(v, 4) for v in self.box],
             "urgent": self.urgent,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong now, of `source`: a device, an address, a broker, or a stream.
+
+    `found` is what is wrong and `fix` what to do about it, in words; `wording.problem_text` joins them. `since_s` is
+    when it began, in a Status on the stream's own clock. `retry_s` is how long the pause before the next try is, None
+    where nothing is tried.
+    """
+
+    kind: ProblemKind
+    source: str
+    found: str
+    fix: str
+    since_s: float
+    retry_s: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The problem as plain JSON types."""
+        return {
+            "kind": self.kind,
+            "source": self.source,
+            "found": self.found,
+            "fix": self.fix,
+            "since_s": round(self.since_s, 1),
         }
 
 
@@ -203,8 +234,9 @@ class Status:
 
     `level_dbfs` is the loudest 100 ms since the one before. `latency_s` is from the end of the last window to its
     narration, None before the first. `dropped` counts windows that were dropped because the narrator was busy.
-    `problems` has a short sentence for each thing that is wrong now. `epoch_s` is the Unix time at which the stream's
-    time would be 0 by the clocks of now: it moves when the clock is set, and when the machine slept.
+    `problems` are the things that are wrong now, `muted` the labels that are not spoken of now. `epoch_s` is the Unix
+    time at which the stream's time would be 0 by the clocks of now: it moves when the clock is set, and when the
+    machine slept.
     """
 
     source: str
@@ -212,5 +244,6 @@ class Status:
     latency_s: float | None
     dropped: int
     level_dbfs: float
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     epoch_s: float | None = None
+    muted: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from avstream.records import Sound
+from avstream.records import Problem, Sound
 
 # label -> (caption words, a plain sentence, the beginnings of words that name it)
 VOCABULARY: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -92,6 +92,12 @@ def sentence(sounds: Sequence[Sound]) -> str:
 def heard(sounds: Sequence[Sound]) -> str:
     """`Heard: dog barking and probably rain falling.`: the evidence as the language model is told of it."""
     return "Heard: " + " and ".join(claim(sound) for sound in sounds) + "." if sounds else ""
+
+
+def problem_text(problem: Problem) -> str:
+    """`camera 0 was lost; check its plug; trying again in 2 s`: a problem as a sentence."""
+    text = f"{problem.found}; {problem.fix}" if problem.fix else problem.found
+    return text if problem.retry_s is None else f"{text}; trying again in {max(1, round(problem.retry_s))} s"
 
 
 def named(text: str) -> set[str]:

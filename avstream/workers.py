@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-GRACE_S = 2.0  # for work that was told to stop
 
 
 class NoAnswerError(Exception):
@@ -77,21 +76,3 @@ class Worker:
     def _work(self) -> None:
         while (run := self._calls.get()) is not None:
             run()
-
-
-async def in_thread(name: str, function: Callable[[], None], release: Callable[[], None]) -> None:
-    """Run a blocking function on a thread of its own.
-
-    On cancellation `release` is called, which must make the function return; that is waited for GRACE_S.
-    """
-    worker = Worker(name)
-    running = worker.call(function)
-    worker.end()
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        release()
-        await asyncio.wait([running], timeout=GRACE_S)
-        if running.done():
-            running.exception()  # looked at: it is of no more interest
-        raise

@@ -149,7 +149,7 @@ def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: C
         stages.setdefault("decode", []).append((perf_counter() - before) * 1000)
         for window in found:
             windows += 1
-            for stage, ms in narrator.narrate(window, path.name).timings_ms.items():
+            for stage, ms in narrator.narrate_window(window, path.name).timings_ms.items():
                 stages.setdefault(stage, []).append(ms)
         if item is None:
             break

@@ -62,7 +62,7 @@ def score_esc10(loaded: loading.Models, narrator: Narrator, folder: Path, fold: 
                 continue
             sounding += 1
             right += guess == label
-            claimed = [s.label for s in narrator.narrate(window, path.name).sounds if s.label != OTHER]
+            claimed = [s.label for s in narrator.narrate_window(window, path.name).sounds if s.label != OTHER]
             claims += len(claimed)
             right_claims += label in claimed
             found += label in claimed
@@ -80,9 +80,9 @@ def score_movies(narrator: Narrator, folder: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(folder.glob("*.mp4")):
         windows = list(windows_of(path))
-        said = [narrator.narrate(window, path.name) for window in windows]
-        muted = [narrator.narrate(replace(w, audio=np.zeros_like(w.audio)), path.name) for w in windows]
-        blind = [narrator.narrate(blackened(w), path.name) for w in windows]
+        said = [narrator.narrate_window(window, path.name) for window in windows]
+        muted = [narrator.narrate_window(replace(w, audio=np.zeros_like(w.audio)), path.name) for w in windows]
+        blind = [narrator.narrate_window(blackened(w), path.name) for w in windows]
         found[path.name] = {
             "said": [n.text for n in said],
             "sounds": [[s.to_dict()["label"] + f" {s.confidence:.2f}" for s in n.sounds] for n in said],

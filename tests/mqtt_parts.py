@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from avstream.events import Rules
-from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
+from avstream.records import Narration, Problem, Sound, SoundEvent, Status, StreamInfo, VideoFrame
 from avstream.sinks.mqtt.service import Broker, MqttHub
 from tests.broker import until
 
 LABELS = ("dog_bark", "rain")
 EPOCH_S = 1795248000.0
+LOST = Problem("no_picture", "camera 0", "camera 0 lost", "check its plug", 1.0, 2.0)
 INFO = StreamInfo("kitchen", None, True, True, epoch_s=EPOCH_S)
 SECRET = "hunter2-not-to-be-seen"
 
@@ -46,7 +47,7 @@ def event(number: int = 0, phase: str = "began", *, label: str = "dog_bark") -> 
     return SoundEvent(f"e{number}", "kitchen", label, phase, 1.5, end_s, 0.9, 0.93, -20.0, "left", True)
 
 
-def status(time_s: float = 3.0, *, level_dbfs: float = -20.0, problems: tuple[str, ...] = ()) -> Status:
+def status(time_s: float = 3.0, *, level_dbfs: float = -20.0, problems: tuple[Problem, ...] = ()) -> Status:
     return Status("kitchen", time_s, 0.41234 + (time_s - 3) / 100, 0, level_dbfs, problems)
 
 

@@ -9,14 +9,15 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "avstream"
 STAGES = {"encoders", "alignment", "substitution", "language", "localization", "evidence"}
-LIGHT = {"records", "errors", "wording", "level"}  # anyone may import these, and they import nobody heavy
+LIGHT = {"records", "errors", "wording", "level", "redact"}  # anyone may import these, and they import nobody heavy
 MAY = (
     {
         "records": set(),
         "errors": set(),
         "level": set(),
+        "redact": set(),
         "wording": {"records"},
-        "config": LIGHT | {"events", "sources"},
+        "config": LIGHT | {"events"},
         "events": LIGHT,
         "checkpoints": {"errors", "config"},
         "windows": LIGHT,
@@ -25,12 +26,13 @@ MAY = (
         "sinks": LIGHT | {"drawing", "sources", "events"},
         "nano": LIGHT | STAGES,
         "torch_models": LIGHT | STAGES | {"checkpoints", "config"},
-        "loading": LIGHT | STAGES | {"checkpoints", "config", "nano", "torch_models"},
+        "loading": LIGHT | STAGES | {"checkpoints", "config", "nano", "torch_models", "windows"},
         "narrator": LIGHT | STAGES | {"loading"},
-        "run": LIGHT | {"windows", "workers"},
         "workers": set(),
-        "live_stream": LIGHT | {"events", "run", "windows"},
-        "live": LIGHT | {"live_stream", "run", "workers"},
+        "outlets": LIGHT | {"sinks", "workers"},
+        "stream": LIGHT | {"events", "outlets", "sinks", "sources", "windows"},
+        "loop": LIGHT | {"outlets", "stream", "workers"},
+        "testing": LIGHT | {"sinks"},
         "doctor": LIGHT | {"checkpoints", "config", "loading", "narrator", "sinks", "sources", "workers"},
     }
     | {stage: LIGHT for stage in STAGES}

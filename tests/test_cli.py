@@ -50,7 +50,7 @@ def test_json_lines_hold_every_window_with_its_evidence(narrated):
     assert lines[0]["focus_start_s"] == 0 and lines[-1]["focus_end_s"] == pytest.approx(6, abs=0.1)
     assert all(a["focus_end_s"] == b["focus_start_s"] for a, b in itertools.pairwise(lines))
     for line in lines:
-        assert set(line) >= {"source", "index", "start_s", "end_s", "text", "sounds", "timings"}
+        assert set(line) >= {"source", "index", "start_s", "end_s", "text", "sounds", "timings_ms"}
         for sound in line["sounds"]:
             place = {"visible", "place_confidence", "box", "direction"}
             assert set(sound) == {"label", "confidence", "level_dbfs"} | place

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from avstream.commands.live import conclude
-from avstream.live_stream import LiveReport
+from avstream.stream import Report
 from tests.broker import Mosquitto
 from tests.command import avstream, avstream_process
 from tests.display import x_server
@@ -141,8 +141,8 @@ def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
 
 
 def test_missing_sound_is_told_when_it_is_considerable(capsys):
-    beginning, much = LiveReport(stream_s=60, missing_s=3), LiveReport(stream_s=60, missing_s=12, source="yard")
-    little = LiveReport(stream_s=6000, missing_s=12)
+    beginning, much = Report(stream_s=60, missing_s=3), Report(stream_s=60, missing_s=12, source="yard")
+    little = Report(stream_s=6000, missing_s=12)
     conclude([beginning, much, little], None)
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(warnings) == 1 and "yard: 12 s of sound came too late or not at all" in warnings[0]
@@ -198,7 +198,7 @@ def test_a_movie_that_can_not_be_read_is_an_error(tmp_path):
 def test_a_stream_without_sound_is_told(tmp_path):
     silent = make_movie(tmp_path / "silent.mp4", duration_s=5.0, audio=False)
     done = run("--camera", silent, "--realtime")
-    assert done.returncode == 0 and "has no sound: name a microphone" in done.stdout
+    assert done.returncode == 0 and "has no sound; name a microphone" in done.stdout
 
 
 def test_several_streams_share_a_model(movie, tmp_path):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo
+from avstream.records import Narration, Problem, Sound, SoundEvent, Status, StreamInfo
 from avstream.sinks.live_terminal import LiveTerminalSink, StatusBoard
 
 EPOCH_S = time.mktime((2026, 11, 21, 14, 3, 20, 0, 0, -1))
@@ -59,7 +59,9 @@ def test_a_log_gets_times_of_day_and_what_is_urgent():
 
 def test_problems_are_told_when_they_come_and_when_they_are_over():
     def tell(sink):
-        lost = ("camera 0 is lost; trying again in 1 s",), ("camera 0 is lost; trying again in 2 s",)
+        lost = [
+            (Problem("no_picture", "camera 0", "camera 0 is lost", "plug it in", 1.0, pause_s),) for pause_s in (1, 2)
+        ]
         for problems in [(), *lost]:
             sink.status(status(problems=problems))
         sink.write(narration(1))
@@ -67,7 +69,7 @@ def test_problems_are_told_when_they_come_and_when_they_are_over():
         sink.status(status())
 
     lines = shown(tell, named=True).splitlines()
-    assert lines[1:] == ["14:03:21  kitchen: camera 0 is lost", "14:03:21  kitchen: all is well again"]
+    assert lines[1:] == ["14:03:21  kitchen: camera 0 is lost; plug it in", "14:03:21  kitchen: all is well again"]
 
 
 def test_a_terminal_has_a_status_line_and_leaves_none_behind():
@@ -131,11 +133,15 @@ def test_times_of_day_follow_a_clock_that_is_set():
 
 
 def test_narrow_terminals_do_not_wrap_the_status_line():
-    out = shown(lambda sink: sink.status(status(problems=("x" * 200,))), force_terminal=True, width=30)
+    out = shown(
+        lambda sink: sink.status(status(problems=(Problem("no_sound", "x", "x" * 200, "", 0.0),))),
+        force_terminal=True,
+        width=30,
+    )
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", out).replace("\r", "\n")
     assert any(line.startswith("● listening") and len(line) <= 30 for line in plain.splitlines())
 
 
 def test_control_characters_do_not_reach_the_terminal():
-    out = shown(lambda sink: sink.status(status(problems=("a\x1b[2Jb",))))
+    out = shown(lambda sink: sink.status(status(problems=(Problem("no_sound", "x", "a\x1b[2Jb", "", 0.0),))))
     assert "a?[2Jb" in out and "\x1b" not in out

@@ -303,7 +303,7 @@ def test_what_is_not_a_movie(tmp_path):
     for name in names:
         with pytest.raises(SourceError) as error:
             Movie(tmp_path / name)
-        assert "\n" not in str(error.value) and ":" in str(error.value)
+        assert "\n" not in str(error.value) and error.value.found and error.value.fix
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from avstream.sinks.mqtt import topics as mqtt_topics
 from avstream.sinks.mqtt.service import Broker, MqttHub
 from tests import mqtt_parts as parts
 from tests.broker import Ear, Mosquitto, until
-from tests.mqtt_parts import INFO, LABELS, Rules, event, hub_for, in_loop, narration, running, status
+from tests.mqtt_parts import INFO, LABELS, LOST, Rules, event, hub_for, in_loop, narration, running, status
 
 DOCS = Path(__file__).parent.parent / "docs" / "mqtt.md"
 
@@ -53,9 +53,9 @@ async def test_every_topic_is_as_the_docs_say(broker):
     async with Ear(broker.port) as ear, running(hub):
         await until(lambda: ear.last("avstream/kitchen/mute/rain"))
         sink.open(INFO)
-        sink.status(status(problems=("camera 0 lost: trying again",)))
-        sink.write(narration(picture=True))
+        sink.status(status(problems=(LOST,)))
         sink.event(event())
+        sink.write(narration(picture=True))
         await until(lambda: ear.last("avstream/kitchen/overlay"))
         sink.event(event(phase="continues"))
         sink.event(event(phase="ended"))
@@ -189,10 +189,10 @@ async def test_pictures_are_small_and_seldom_and_can_be_kept_in(broker):
             for sink in (open_sink, closed_sink):
                 sink.open(INFO)
                 for second in range(12):
-                    sink.write(narration(second, picture=True))
                     if second == 1:
                         sink.event(event())
                         sink.event(event(2))
+                    sink.write(narration(second, picture=True))
                     await until(lambda: ear.heard and not hub._outbox._due)
             await until(lambda: json.loads(ear.last("avstream/bath/narration") or "{}").get("index") == 11)
         pictures = ear.all("avstream/kitchen/overlay")

@@ -58,7 +58,7 @@ def test_it_narrates_real_movies_and_their_muted_copies(loaded, name, expected):
     from pipelines.evaluate_nano import score_movies, windows_of
 
     narrator = Narrator(loaded)
-    said = [narrator.narrate(window, name) for window in windows_of(DATA / "ave2" / f"{name}.mp4")]
+    said = [narrator.narrate_window(window, name) for window in windows_of(DATA / "ave2" / f"{name}.mp4")]
     assert all(narration.sounds[0].label == expected for narration in said)
     scores = score_movies(narrator, DATA / "ave2")[f"{name}.mp4"]
     assert scores["sounds_claimed_when_muted"] == 0 and scores["same_sounds_when_blind"]

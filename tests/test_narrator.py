@@ -44,7 +44,7 @@ def claims(narration):
 
 @pytest.mark.parametrize("audio", [np.zeros(3 * RATE), 0.0005 * np.random.default_rng(1).standard_normal(3 * RATE)])
 def test_silence_claims_nothing_and_runs_nothing(nano, audio):
-    narration = nano.narrate(window(audio), "muted")
+    narration = nano.narrate_window(window(audio), "muted")
     assert narration.sounds == () and narration.text == "" and narration.heatmap is None
     assert narration.timings_ms == {}
 
@@ -57,15 +57,15 @@ def test_the_cut_end_of_a_sound_is_no_sound_of_its_own(nano):
     audio = np.zeros(3 * RATE)
     audio[: RATE // 2] = tone()[: RATE // 2]
     quiet = replace(window(audio), index=5, focus_start_s=1.0)
-    assert nano.narrate(quiet, "edge").sounds == ()
-    assert nano.narrate(replace(quiet, focus_start_s=0.4), "edge").sounds
+    assert nano.narrate_window(quiet, "edge").sounds == ()
+    assert nano.narrate_window(replace(quiet, focus_start_s=0.4), "edge").sounds
     audio[5 * RATE // 2 :] = tone()[: RATE // 2]
     pause = replace(window(audio), index=5, focus_start_s=1.0)
-    assert nano.narrate(pause, "pause").sounds, "between two ends it goes on"
+    assert nano.narrate_window(pause, "pause").sounds, "between two ends it goes on"
 
 
 def test_a_sound_is_claimed_with_its_evidence(nano):
-    narration = nano.narrate(window(tone()), "tone")
+    narration = nano.narrate_window(window(tone()), "tone")
     assert narration.sounds and narration.text
     assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
     assert set(narration.timings_ms) == STAGES
@@ -73,7 +73,7 @@ def test_a_sound_is_claimed_with_its_evidence(nano):
 
 
 def test_the_similarity_shows_what_the_language_model_was_given(nano):
-    narration = Narrator(nano._models, "similarity").narrate(window(tone()), "tone")
+    narration = Narrator(nano._models, "similarity").narrate_window(window(tone()), "tone")
     assert narration.heatmap.shape == (10, 10) and 0 <= narration.heatmap.min() <= narration.heatmap.max() <= 1
     assert 0 < np.count_nonzero(narration.heatmap) <= 15
 
@@ -102,13 +102,13 @@ def dancing(loud, moving=True):
 
 def test_what_moves_with_the_sound_is_its_place(nano):
     loud, audio = strikes(np.random.default_rng(3))
-    seen = nano.narrate(replace(window(audio), motion=dancing(loud)), "seen")
+    seen = nano.narrate_window(replace(window(audio), motion=dancing(loud)), "seen")
     assert set(seen.timings_ms) == STAGES | {"motion"}
     (sound,) = seen.sounds
     assert sound.visible is True and seen.heatmap is not None and 0.8 <= sound.place_confidence <= 1
     left, top, right, bottom = sound.box
     assert left < 85 / 320 < right < 0.5 and top < 85 / 180 < bottom
-    still = nano.narrate(replace(window(audio), motion=dancing(loud, moving=False)), "still")
+    still = nano.narrate_window(replace(window(audio), motion=dancing(loud, moving=False)), "still")
     assert claims(still) == claims(seen), "where it is says nothing of what it is"
     assert still.sounds[0].visible is None and still.sounds[0].box is None and still.heatmap is None
 
@@ -118,46 +118,46 @@ def test_sources_that_take_turns_are_not_mixed_up(nano):
     loud, audio = strikes(np.random.default_rng(3))
     first = replace(window(audio), motion=dancing(loud))
     mute = replace(window(np.zeros(3 * RATE)), motion=dancing(loud[::-1]))
-    alone = nano.narrate(first, "alone")
-    assert set(nano.narrate(mute, "b").timings_ms) == {"motion"}
-    assert nano.narrate(first, "a").sounds == alone.sounds
-    assert nano.narrate(first, "b").sounds == alone.sounds, "window 0 starts a source anew"
+    alone = nano.narrate_window(first, "alone")
+    assert set(nano.narrate_window(mute, "b").timings_ms) == {"motion"}
+    assert nano.narrate_window(first, "a").sounds == alone.sounds
+    assert nano.narrate_window(first, "b").sounds == alone.sounds, "window 0 starts a source anew"
 
 
 def test_the_picture_changes_no_claim(nano):
     """Blind: the same sound over a black picture, or over none."""
-    seen = nano.narrate(window(tone()), "seen")
+    seen = nano.narrate_window(window(tone()), "seen")
     black = tuple(VideoFrame(f.time_s, np.zeros_like(f.rgb)) for f in window(tone()).frames)
-    assert claims(nano.narrate(window(tone(), black), "black")) == claims(seen)
-    blind = nano.narrate(window(tone(), ()), "blind")
+    assert claims(nano.narrate_window(window(tone(), black), "black")) == claims(seen)
+    blind = nano.narrate_window(window(tone(), ()), "blind")
     assert claims(blind) == claims(seen) and blind.heatmap is None and blind.text
 
 
 def test_swapping_the_sound_changes_what_is_claimed(nano):
     noise = 0.3 * np.random.default_rng(2).standard_normal(3 * RATE)
-    assert claims(nano.narrate(window(noise), "a")) != claims(nano.narrate(window(tone()), "a"))
+    assert claims(nano.narrate_window(window(noise), "a")) != claims(nano.narrate_window(window(tone()), "a"))
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
 def test_any_rate_and_two_channels(nano, rate_hz):
-    assert nano.narrate(window(np.stack([tone(rate_hz=rate_hz)] * 2), rate_hz=rate_hz), "stereo").sounds
+    assert nano.narrate_window(window(np.stack([tone(rate_hz=rate_hz)] * 2), rate_hz=rate_hz), "stereo").sounds
 
 
 @pytest.mark.parametrize(("gains", "want"), [((1.0, 0.3), "left"), ((0.3, 1.0), "right"), ((1.0, 1.0), None)])
 def test_the_louder_channel_gives_the_side(nano, gains, want):
     noise = 0.2 * np.random.default_rng(2).standard_normal(3 * RATE)
-    sounds = nano.narrate(window(np.stack([gain * noise for gain in gains])), "stereo").sounds
+    sounds = nano.narrate_window(window(np.stack([gain * noise for gain in gains])), "stereo").sounds
     assert [sound.direction for sound in sounds] == [want]
 
 
 def test_mono_has_no_side(nano):
-    assert all(sound.direction is None for sound in nano.narrate(window(tone()), "mono").sounds)
+    assert all(sound.direction is None for sound in nano.narrate_window(window(tone()), "mono").sounds)
 
 
 @pytest.mark.parametrize("samples", [1, 100, 20_000])
 def test_a_short_last_window(nano, samples):
     short = replace(window(tone()[:samples]), end_s=samples / RATE, focus_end_s=samples / RATE)
-    assert nano.narrate(short, "short").end_s == samples / RATE
+    assert nano.narrate_window(short, "short").end_s == samples / RATE
 
 
 def test_a_sentence_without_evidence_is_put_right(nano):
@@ -183,11 +183,11 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
         unselected=unselected, dtype="float32", device="cpu",
     )  # fmt: skip
     narrator = Narrator(loading.load(settings), "similarity")
-    narration = narrator.narrate(window(tone()), family)
+    narration = narrator.narrate_window(window(tone()), family)
     assert 0 < np.count_nonzero(narration.heatmap) <= 5
     assert narration.sounds and narration.text
     assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
-    assert narrator.narrate(window(np.zeros(3 * RATE)), family).sounds == ()
+    assert narrator.narrate_window(window(np.zeros(3 * RATE)), family).sounds == ()
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -196,7 +196,7 @@ def test_half_precision(checkpoints, dtype):
         "llava-1.5-7b", language=str(checkpoints["llava"]), audio=f"whisperclip:{checkpoints['whisper']}", tokens=5,
         dtype=dtype, device="cpu",
     )  # fmt: skip
-    assert Narrator(loading.load(settings)).narrate(window(tone()), dtype).text
+    assert Narrator(loading.load(settings)).narrate_window(window(tone()), dtype).text
 
 
 def test_loudness_is_that_of_the_loudest_block():

@@ -1,6 +1,5 @@
 """Network streams: real senders on loopback, and what becomes of their stamps, their faults and their secrets."""
 
-import re
 import socket
 import threading
 import time
@@ -13,7 +12,7 @@ import pytest
 
 from avstream.errors import SourceError
 from avstream.sources import address
-from avstream.sources.address import explain, hide
+from avstream.sources.address import explain
 from avstream.sources.live import network
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.clocks import ArrivalClock, PlaybackClock
@@ -178,7 +177,7 @@ def test_one_kind_is_enough(tmp_path, monkeypatch, pictures, sound):
         feed = NetworkFeed(sender.url)
         items = read(feed, until=lambda items: len(items) > 20)
     assert feed.has_sound is sound
-    assert [] == feed.lacks if sound else "has no sound" in feed.lacks[0]
+    assert [] == feed.lacks if sound else "has no sound" in feed.lacks[0].found
     assert {type(item) for _, item in items} == {CapturedPicture if pictures else CapturedSound}
 
 
@@ -262,7 +261,7 @@ def test_a_picture_that_stops_while_the_sound_goes_on_is_told(movie, tmp_path, m
         assert all_end(seconds=8)
         feed = NetworkFeed(sender.url)
         items = read(feed, until=lambda _: feed.lacks)
-        assert "sends no picture now" in feed.lacks[0] and items
+        assert "sends no picture now" in feed.lacks[0].found and items
 
 
 def test_a_track_that_nobody_wants_keeps_no_connection(movie, tmp_path):
@@ -360,34 +359,6 @@ def test_a_loop_has_no_seam(movie):
     ]
     assert max(np.abs(steps)) < 0.05
     assert np.diff(flashes(items)) == pytest.approx(1.2, abs=0.06)
-
-
-def test_hide_hides():
-    rng = np.random.default_rng(0)
-    letters = list("abcXYZ019!$&'()*+,;=:@/.-_~%?")
-    for _ in range(300):
-        secret = "S" + "".join(rng.choice(letters, rng.integers(3, 12))) + "T"
-        shown = hide(f"can't open rtsp://olga:{secret}@10.0.0.7:554/cam?channel=1&subtype=0: refused")
-        assert secret not in shown and "olga" not in shown and "10.0.0.7:554/cam?channel=1&subtype=0" in shown
-    assert hide("http://h/x?token=abc&width=3") == "http://h/x?token=***&width=3"
-    assert hide("rtsp://h:554/user=admin_password=tlJw_channel=1.sdp") == "rtsp://h:554/user=admin_password=***"
-    assert hide("olga:pw@10.0.0.7/cam") == "***@10.0.0.7/cam"
-    assert hide("udp://127.0.0.1:99?pkt_size=1316") == "udp://127.0.0.1:99?pkt_size=1316"
-
-
-@pytest.mark.parametrize("secret", ["my pass word", "p@ss word", "pa/ss", "p?ss", "p#ss w", "a://b"])
-def test_hide_hides_what_should_have_been_escaped(secret):
-    for where in ("rtsp://", ""):
-        for text in (f"{where}olga:{secret}@10.0.0.7/cam", f"'{where}olga:{secret}@10.0.0.7/cam'"):
-            shown = hide(text)
-            assert "olga" not in shown and shown.rstrip("'").endswith("***@10.0.0.7/cam")
-            assert not any(part in shown for part in re.split("[ @/:?#]+", secret) if len(part) > 1)
-
-
-def test_hide_leaves_the_rest():
-    both = "http://h/x refuses the password: give it as http://olga:my pass@h/x"
-    assert hide(both) == "http://h/x refuses the password: give it as http://***@h/x"
-    assert hide("kitchen: seen by olga") == "kitchen: seen by olga"
 
 
 @pytest.mark.parametrize("password", ["pa/ss", "pa#ss", "pa?ss"])

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avstream.commands.options import (
-    DEFAULT_HOP_S,
-    add_hop,
-    add_model_options,
-    complain,
-    load_narrator,
-    seconds,
-    settings_of,
-)
-from avstream.config import presets
-from avstream.errors import AvstreamError, ConfigError
+from avstream.commands.options import INTERRUPTED, add_hop, add_model_options, load_narrator, say, seconds, settings_of
+from avstream.commands.signals import Signals
+from avstream.errors import AvstreamError, ConfigError, SourceError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from avstream.narrator import Narrator
-    from avstream.run import Report, Sink
+    from avstream.sinks.base import Sink
+    from avstream.stream import Report, Stream
 
 EXAMPLES = """\
 examples:
@@ -73,53 +66,47 @@ def narrate_files(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     check_outputs(options)
     console = Console(stderr=options.jsonl == "-", highlight=False)
-    shared: list[Sink] = [JsonlSink(options.jsonl)] if options.jsonl else []
-    narrator: Narrator | None = None
-    codes: list[int] = []
-    try:
+    codes, narrator = [0], None
+    with Signals() as signals, asyncio.Runner() as runner, ExitStack() as shared:
+        sinks = [shared.enter_context(JsonlSink(options.jsonl))] if options.jsonl else []
         for movie in options.movies:
             try:
-                movie_code, narrator = narrate_movie(movie, options, settings, narrator, console, shared)
-                codes.append(movie_code)
+                with open_movie(movie, options, console, sinks) as stream:
+                    narrator = narrator or load_narrator(settings, options.heatmap, console)
+                    narrator.overruled = 0
+                    runner.run(narrate_stream(stream, narrator, signals))
+                    conclude(stream.report, narrator, console)
+                    codes.append(stream.report.exit_code)
             except AvstreamError as error:
-                if options.debug or error.exit_code != 3:
+                if options.debug or error.exit_code != SourceError.exit_code:
                     raise
-                complain(error)
+                say(str(error))
                 codes.append(error.exit_code)
-    finally:
-        for sink in shared:
-            sink.close()
-    return max(codes)
+            if signals.code:
+                say(INTERRUPTED)
+                break
+    return signals.code or max(codes)
 
 
-def narrate_movie(
-    path: Path,
-    options: argparse.Namespace,
-    settings: presets.Settings,
-    narrator: Narrator | None,
-    console: Console,
-    shared: Sequence[Sink],
-) -> tuple[int, Narrator]:
-    """One movie: open it and its outputs, load the models if that was not done yet, narrate, report."""
-    from avstream.run import narrate_stream
+async def narrate_stream(stream: Stream, narrator: Narrator, signals: Signals) -> None:
+    """Narrate a movie to its end or to a signal."""
+    from avstream import loop
+
+    await loop.run([stream], narrator, stop=await signals.stoppable())
+
+
+@contextmanager
+def open_movie(path: Path, options: argparse.Namespace, console: Console, shared: Sequence[Sink]) -> Iterator[Stream]:
+    """One movie with its own sinks, and those that it shares with others."""
     from avstream.sources.file.movie import Movie
-    from avstream.windows import Windower
+    from avstream.stream import HOP_S, Stream
 
     source = Movie(path, start_s=options.start, end_s=options.end, motion=True)
-    windower = Windower(
-        hop_s=DEFAULT_HOP_S if options.hop is None else options.hop,
-        start_s=options.start,
-        has_audio=source.info.has_audio,
-        has_video=source.info.has_video,
-    )
     try:
-        sinks = open_sinks(path, options, console)
-        narrator = narrator or load_narrator(settings, options.heatmap, console)
-        narrator.overruled = 0
-        report = asyncio.run(narrate_stream(source, windower, narrator, sinks, shared))
+        hop_s = HOP_S if options.hop is None else options.hop
+        yield Stream(source, open_sinks(path, options, console), shared=shared, hop_s=hop_s, start_s=options.start)
     finally:
         source.close()
-    return conclude(report, narrator, console), narrator
 
 
 def check_outputs(options: argparse.Namespace) -> None:
@@ -136,10 +123,10 @@ def check_outputs(options: argparse.Namespace) -> None:
     resolved = [target.resolve() for target in targets]
     for movie in options.movies:
         if movie.resolve() in resolved:
-            raise ConfigError(f"{movie} is both a movie to read and an output to write: name another output")
+            raise ConfigError(f"{movie} is both a movie to read and an output to write", "name another output")
     for target in resolved:
         if resolved.count(target) > 1:
-            raise ConfigError(f"two outputs would be written to {target}: rename a movie, or narrate it by itself")
+            raise ConfigError(f"two outputs would be written to {target}", "rename a movie, or narrate it by itself")
 
 
 def outputs(movie: Path, options: argparse.Namespace) -> dict[str, Path]:
@@ -171,12 +158,12 @@ def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> li
     return sinks
 
 
-def conclude(report: Report, narrator: Narrator, console: Console) -> int:
-    """Print how it went; warnings and errors go to stderr. Gives the exit code."""
+def conclude(report: Report, narrator: Narrator, console: Console) -> None:
+    """Print how it went; warnings and errors go to stderr."""
     for warning in report.warnings:
-        print(f"avstream: warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}")
     for error in report.errors:
-        complain(error)
+        say(str(error))
     console.print(
         f"{report.windows} windows ({report.silent} silent), {report.stream_s:.1f} s in {report.wall_s:.1f} s: "
         f"real-time factor {report.real_time_factor:.3f}",
@@ -190,4 +177,3 @@ def conclude(report: Report, narrator: Narrator, console: Console) -> int:
         )
     if narrator.overruled:
         console.print(f"{narrator.overruled} sentences did not agree with the evidence and were put right")
-    return max((error.exit_code for error in report.errors), default=0)

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avstream import __version__
 from avstream.commands.options import (
-    DEFAULT_HOP_S,
     add_hop,
     add_model_options,
-    complain,
     load_narrator,
     say,
     seconds,
     settings_of,
 )
+from avstream.commands.signals import Signals
 from avstream.config.live_file import Home, StreamSettings, load
 from avstream.errors import ConfigError
-from avstream.events import Rules, parse_thresholds
+from avstream.events import BEGIN, Rules, parse_thresholds
 from avstream.wording import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from avstream.live_stream import LiveReport, LiveSource, LiveStream
-    from avstream.run import Sink
+    from avstream.sinks.base import Sink
     from avstream.sinks.live_terminal import StatusBoard
     from avstream.sinks.mqtt.service import MqttHub
+    from avstream.sources.live.source import LiveSource
+    from avstream.stream import Report, Stream
 
 EXAMPLES = """\
 examples:
@@ -93,7 +90,10 @@ def add_sound_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--mute", action="append", metavar="LABEL", help="do not speak of this; may be repeated")
     group.add_argument("--urgent", action="append", metavar="LABEL", help="point this out; may be repeated")
     group.add_argument(
-        "--threshold", action="append", metavar="LABEL=P", help="begin an event from this confidence on (default: 0.5)"
+        "--threshold",
+        action="append",
+        metavar="LABEL=P",
+        help=f"begin an event from this confidence on (default: {BEGIN})",
     )
 
 
@@ -124,7 +124,7 @@ def home_of(options: argparse.Namespace) -> Home:
     given = {name: getattr(options, name) for name in STREAM_OPTIONS if getattr(options, name)}
     if options.config is not None:
         if given:
-            raise ConfigError(f"--config names the streams: put --{next(iter(given))} into {options.config}")
+            raise ConfigError("--config names the streams", f"put --{next(iter(given))} into {options.config}")
         return load(options.config)
     name = given.pop("name", None) or stream_name(options.camera)
     given["thresholds"] = parse_thresholds(given.pop("threshold", ()))
@@ -136,24 +136,32 @@ def narrate(options: argparse.Namespace) -> int:
     """`avstream live`: wire everything, run until told to stop, say how it went."""
     from rich.console import Console
 
+    from avstream import loop
     from avstream.sinks.live_terminal import StatusBoard
 
     home = home_of(options)
     settings = settings_of(options, home.preset)
-    console = Console(stderr=any(stream.jsonl == "-" for stream in home.streams), highlight=False)
+    board = StatusBoard(Console(stderr=any(stream.jsonl == "-" for stream in home.streams), highlight=False))
     rules = {stream.name: stream.rules() for stream in home.streams}
     hub = open_hub(options, home, rules)
-    run = _Run(options, home, rules, StatusBoard(console), hub)
-    narrator = load_narrator(settings, options.heatmap, console)
     # aiomqtt watches its socket, which Windows' own loop can't
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
-    try:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(run.until_told(narrator))
-    finally:
-        conclude([stream.report for stream in run.streams], hub)
-    errors = [error for stream in run.streams for error in stream.report.errors]
-    return run.code or max((error.exit_code for error in errors), default=0)
+    with Signals(at_once=board.abandon) as signals:  # or the terminal's cursor would stay hidden
+        streams = [open_stream(one, options, home, rules[one.name], board, hub, signals) for one in home.streams]
+        narrator = load_narrator(settings, options.heatmap, board.console)
+
+        async def main() -> None:
+            asyncio.get_running_loop().set_default_executor(_Leaving())
+            stop = await signals.stoppable(options.duration)
+            services = [] if hub is None else [hub]
+            await loop.run(streams, narrator, stop=stop, services=services, on_error=lambda error: say(str(error)))
+
+        try:
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(main())
+        finally:
+            conclude([stream.report for stream in streams], hub)
+    return signals.code or max(stream.report.exit_code for stream in streams)
 
 
 class _Leaving(ThreadPoolExecutor):
@@ -163,95 +171,56 @@ class _Leaving(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=cancel_futures)
 
 
-class _Run:
-    """The streams of a run, and the ways to stop it."""
+def open_stream(
+    settings: StreamSettings,
+    options: argparse.Namespace,
+    home: Home,
+    rules: Rules,
+    board: StatusBoard,
+    hub: MqttHub | None,
+    signals: Signals,
+) -> Stream:
+    """A stream of a run: its source and its sinks. Raises ConfigError, SourceError and SinkError."""
+    from avstream.sources.live.source import LiveSource
+    from avstream.stream import HOP_S, Stream
 
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        home: Home,
-        rules: dict[str, Rules],
-        board: StatusBoard,
-        hub: MqttHub | None,
-    ) -> None:
-        self.code = 0
-        self._options, self._home, self._rules, self._board, self._hub = options, home, rules, board, hub
-        self._stop = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        hop_s = options.hop if options.hop is not None else home.hop if home.hop is not None else DEFAULT_HOP_S
-        self.streams = [self._open(settings, hop_s) for settings in home.streams]
+    source = LiveSource(
+        camera=settings.camera,
+        microphone=settings.mic,
+        realtime=settings.realtime,
+        loop=settings.loop,
+        name=settings.name,
+    )
+    sinks = [*file_sinks(settings, board, named=len(home.streams) > 1)]
+    if hub is not None:
+        images = home.mqtt_images and not options.mqtt_no_images
+        sinks.append(hub.sink(settings.name, rules, LABELS, images=images))
+    if settings.window:
+        sinks.append(open_window(source, rules, signals))
+    hop_s = next((hop for hop in (options.hop, home.hop) if hop is not None), HOP_S)
+    return Stream(source, sinks, policy="drop_oldest", rules=rules, hop_s=hop_s)
 
-    def _open(self, settings: StreamSettings, hop_s: float) -> LiveStream:
-        from avstream.live_stream import LiveStream
-        from avstream.sources.live.source import LiveSource
-        from avstream.windows import Windower
 
-        source = LiveSource(
-            camera=settings.camera,
-            microphone=settings.mic,
-            realtime=settings.realtime,
-            loop=settings.loop,
-            name=settings.name,
-        )
-        info = source.info
-        windower = Windower(hop_s=hop_s, has_audio=info.has_audio, has_video=info.has_video, newest=True)
-        return LiveStream(source, windower, self._rules[settings.name], [*self._sinks(settings, source)])
+def file_sinks(settings: StreamSettings, board: StatusBoard, *, named: bool) -> Iterator[Sink]:
+    """The terminal and the files of a stream. `named` puts its name before each line. Raises SinkError."""
+    from avstream.sinks.captions import CaptionSink
+    from avstream.sinks.jsonl import JsonlSink
+    from avstream.sinks.live_terminal import LiveTerminalSink
 
-    def _sinks(self, settings: StreamSettings, source: LiveSource) -> Iterator[Sink]:
-        from avstream.sinks.captions import CaptionSink
-        from avstream.sinks.jsonl import JsonlSink
-        from avstream.sinks.live_terminal import LiveTerminalSink
+    yield LiveTerminalSink(board, named=named)
+    if settings.jsonl:
+        yield JsonlSink(settings.jsonl)
+    if settings.srt:
+        yield CaptionSink(settings.srt, "srt")
+    if settings.vtt:
+        yield CaptionSink(settings.vtt, "vtt")
 
-        rules = self._rules[settings.name]
-        yield LiveTerminalSink(self._board, named=len(self._home.streams) > 1)
-        if settings.jsonl:
-            yield JsonlSink(settings.jsonl)
-        if settings.srt:
-            yield CaptionSink(settings.srt, "srt")
-        if settings.vtt:
-            yield CaptionSink(settings.vtt, "vtt")
-        if self._hub is not None:
-            images = self._home.mqtt_images and not self._options.mqtt_no_images
-            yield self._hub.sink(settings.name, rules, LABELS, images=images)
-        if settings.window:
-            from avstream.sinks.window.sink import WindowSink
 
-            yield WindowSink(source.latest, source.now_s, closed=self.stop, mute=rules.mute)
+def open_window(source: LiveSource, rules: Rules, signals: Signals) -> Sink:
+    """The window of a stream; closing it ends the run."""
+    from avstream.sinks.window.sink import WindowSink
 
-    async def until_told(self, narrator: Any) -> None:
-        """Narrate until a signal, the window, --duration or the end of every stream."""
-        from avstream.live import narrate_live
-
-        self._loop = asyncio.get_running_loop()
-        self._loop.set_default_executor(_Leaving())
-        if self._options.duration is not None:
-            self._loop.call_later(self._options.duration, self._stop.set)
-        services = [] if self._hub is None else [self._hub]
-        with self._signals():
-            await narrate_live(self.streams, narrator, self._stop, services, complain)
-
-    def stop(self) -> None:
-        """Stop soon; from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM stop the run properly; a second one ends it at once."""
-
-        def told(number: int, frame: object) -> None:
-            if self.code:
-                self._board.abandon()  # or the terminal's cursor would stay hidden
-                os._exit(self.code)
-            self.code = 128 + number
-            self.stop()
-
-        before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    return WindowSink(source.latest, source.now_s, closed=signals.request, mute=rules.mute)
 
 
 def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules]) -> MqttHub | None:
@@ -279,7 +248,7 @@ def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules]) -
     return MqttHub(broker, version=__version__, changed=changed)
 
 
-def conclude(reports: Sequence[LiveReport], hub: MqttHub | None) -> None:
+def conclude(reports: Sequence[Report], hub: MqttHub | None) -> None:
     """Say on stderr how it went."""
     for report in reports:
         for warning in report.warnings:

@@ -9,14 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from avstream.config import families, presets
-from avstream.errors import AvstreamError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from avstream.narrator import Narrator, Shown
 
-DEFAULT_HOP_S = 1.0
+INTERRUPTED = "interrupted; what was narrated so far is kept"
 OVERRIDES = ("audio", "language", "alignment", "tokens", "unselected", "device", "dtype", "threads", "prompt")
 
 
@@ -76,11 +75,6 @@ def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) 
         return Narrator(loading.load(settings), heatmap)
     loaded = loading.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))
     return Narrator(loaded, heatmap)
-
-
-def complain(error: AvstreamError) -> None:
-    """One line on stderr."""
-    say(str(error))
 
 
 def say(words: str) -> None:

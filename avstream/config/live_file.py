@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from avstream.config.validation import checked, hide, read_yaml, shown
+from avstream.config.validation import checked, read_yaml, shown
 from avstream.errors import ConfigError
 from avstream.events import Rules
+from avstream.redact import hide
 
 EXAMPLE = """\
 mqtt: mqtt://user@hub.local/avstream    # the password from AVSTREAM_MQTT_PASSWORD or mqtt_password_file

@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 from avstream.errors import ConfigError
+from avstream.redact import hide
 from avstream.wording import unknown
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -49,13 +50,6 @@ def checked(values: Mapping[Any, Any], kind: type[T], where: str) -> T:
 def shown(value: Any) -> str:
     """A value as it may be repeated in an error: without the password of an address."""
     return hide(repr(value))
-
-
-def hide(text: str) -> str:
-    """A text without the passwords of addresses."""
-    from avstream.sources import address  # brings libav in: only for who has made a mistake
-
-    return address.hide(text)
 
 
 def _explained(problem: str, values: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:

@@ -19,14 +19,16 @@ def check_broker(url: str, password_file: Path | None, cafile: Path | None) -> C
     try:
         wanted = Broker.parse(url, password_file=password_file, cafile=cafile)
     except AvstreamError as error:
-        found, _, mend = str(error).partition("; ")
-        return Check("MQTT broker", False, found, mend)
+        found = f"expected {error.expected}, found {error.found}" if error.expected else error.found
+        return Check("MQTT broker", False, found, error.fix)
     try:
         asyncio.run(visit(wanted))
     except Exception as error:  # what it says may hold a credential: only what we know of it is told
         refused = refusal(wanted, error)
-        found, _, mend = (refused or f"{wanted.shown}: {reason(error)}").partition("; ")
-        return Check("MQTT broker", False, found, mend or "see that it runs, and that host and port are right")
+        if refused is not None:
+            return Check("MQTT broker", False, refused.found, refused.fix)
+        fix = "see that it runs, and that host and port are right"
+        return Check("MQTT broker", False, f"{wanted.shown}: {reason(error)}", fix)
     return Check("MQTT broker", True, f"{wanted.shown} takes us")
 
 

@@ -80,8 +80,7 @@ def display() -> Check:
     try:
         check_display()
     except AvstreamError as error:
-        found, _, mend = str(error).rpartition("; ")  # the last: what a library said may have one too
-        return Check("display", False, found, mend)
+        return Check("display", False, error.found, error.fix)
     return Check("display", True, f"a window opens on {os.environ.get('DISPLAY', 'the desktop')}")
 
 
@@ -92,10 +91,9 @@ def microphones() -> Check:
     try:
         there = devices.microphones()
     except AvstreamError as error:
-        found, _, mend = str(error).partition(": ")
-        return Check("microphones", False, found, mend)
+        return Check("microphones", False, error.found, error.fix)
     if not there:
-        return Check("microphones", None, "none", devices.no_microphone().partition(": ")[2])
+        return Check("microphones", None, "none", devices.no_microphone())
     default = next((f", by default {one.name}" for one in there if one.default), "")
     return Check("microphones", True, f"{len(there)}{default}")
 
@@ -109,7 +107,7 @@ def cameras() -> Check:
     if refused:
         return Check("cameras", False, f"{', '.join(refused)} may not be read", devices.MAY_READ)
     if not there:
-        return Check("cameras", None, "none", devices.no_camera().partition(": ")[2])
+        return Check("cameras", None, "none", devices.no_camera())
     return Check("cameras", True, ", ".join(f"{one.index} {one.name}" for one in there))
 
 

@@ -58,9 +58,9 @@ def nano() -> Check:
         narrator = Narrator(loading.load(presets.load("nano")))
         noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 48_000)).astype(np.float32)
         window = Window(0, 0.0, 3.0, 0.0, 3.0, (), noise, 16_000)
-        narrator.narrate(window, "doctor")  # the first time is slow
+        narrator.narrate_window(window, "doctor")  # the first time is slow
         began = time.perf_counter()
-        narrator.narrate(window, "doctor")
+        narrator.narrate_window(window, "doctor")
     except AvstreamError as error:
         return Check("nano models", False, str(error), REINSTALL)
     return Check("nano models", True, f"load, and hear 3 s of sound in {1000 * (time.perf_counter() - began):.0f} ms")

@@ -17,7 +17,7 @@ from avstream.drawing.fades import NOTHING, Caption, Look, Marks, caption_patch
 from avstream.drawing.layout import Layout, arrange
 from avstream.drawing.overlay import fit_caption
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
-from avstream.wording import claim
+from avstream.wording import claim, problem_text
 
 STALE_S = 10.0  # what was narrated longer ago is not shown as if it were now
 KEYS_S, MESSAGE_S = 6.0, 4.0
@@ -44,7 +44,7 @@ class Screen:
         self._fitted: tuple[VideoFrame, Picture] | None = None
         self._thumb: Picture | None = None
         self.frozen, self.heatmap = False, True
-        self.muted: list[str] = []
+        self.muted: tuple[str, ...] = ()
 
     # What is told
 
@@ -55,8 +55,6 @@ class Screen:
 
     def event(self, event: SoundEvent) -> None:
         """Take an event into the history."""
-        if event.phase == "began" and event.label in self.muted:  # unmuted elsewhere
-            self.muted.remove(event.label)
         self._events[event.id] = event
         if len(self._events) > KEPT_EVENTS:
             ended = (id for id, kept in self._events.items() if kept.end_s is not None)
@@ -67,6 +65,9 @@ class Screen:
         self._status = status
         self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
         self._meter.target_dbfs = status.level_dbfs
+        if status.muted != self.muted:  # the rules say what is muted, whoever changed them
+            self.muted = status.muted
+            self._see()
 
     def say(self, message: str, now_s: float) -> None:
         """Show a line for some seconds."""
@@ -94,9 +95,8 @@ class Screen:
         return max(sounds, key=lambda sound: sound.confidence).label if sounds else None
 
     def mute(self, label: str) -> None:
-        """Speak of a label no more."""
-        if label not in self.muted:
-            self.muted.append(label)
+        """Show a label no more, until the next status says what is muted."""
+        self.muted = (*self.muted, label)
         self._see()
 
     def _sounds(self) -> tuple[Sound, ...]:
@@ -189,7 +189,7 @@ class Screen:
         if status is None:
             lines.append(("none", "starting"))
         elif status.problems:
-            lines += [("warning", problem) for problem in status.problems[:3]]
+            lines += [("warning", problem_text(problem)) for problem in status.problems[:3]]
         elif now_s - status.time_s > STALE_S + (status.latency_s or 0.0):
             lines.append(("warning", f"waiting: nothing heard for over {STALE_S:.0f} s"))
         else:

@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avstream.records import MOTION_SIDE
+
 Gray = NDArray[np.uint8]
 Cells = NDArray[np.float32]
 Number = TypeVar("Number", np.uint8, np.float32)
 
-SIDE_PX = 320  # the longer side that pictures are worked on at
+SIDE_PX = MOTION_SIDE  # the longer side that pictures are worked on at
 CELL_PX = 8
 SHORTEST_STEP_S = 0.0217  # 30 pictures a second may jitter by a third; of 50 or 60 every second is taken
 LONGEST_STEP_S = 0.25  # between pictures further apart nothing can be said of the motion

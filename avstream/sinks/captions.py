@@ -12,6 +12,7 @@ from typing import Literal
 
 from avstream.drawing.overlay import fit_caption
 from avstream.records import Narration, Sound, StreamInfo
+from avstream.sinks.base import Sink
 from avstream.sinks.files import PartFile
 
 SAME_TIME_S = 0.05  # cues that are closer than this follow each other
@@ -28,7 +29,7 @@ class _Cue:
     settings: str
 
 
-class CaptionSink:
+class CaptionSink(Sink):
     """Writes one movie's captions to a file. Raises SinkError, in the constructor too."""
 
     def __init__(self, path: str | Path, format: Literal["srt", "vtt"]) -> None:

@@ -33,14 +33,14 @@ def check_output(path: str | Path) -> Path:
     try:
         real = Path(os.path.realpath(path))
         if real.is_dir():
-            raise SinkError(f"can't write {path}: it is a folder; name a file in it")
+            raise SinkError(f"can't write {path}: it is a folder", "name a file in it")
         if not real.parent.is_dir():
             there = "is not a folder" if real.parent.exists() else "is not there"
-            raise SinkError(f"can't write {path}: the folder {real.parent} {there}; create it, or name another")
+            raise SinkError(f"can't write {path}: the folder {real.parent} {there}", "create it, or name another")
         if not is_special(real):
             _try_to_create(part_path(real))
     except (OSError, ValueError) as error:
-        raise SinkError(f"can't write {path}: {why(error)}; name a place that you can write to") from error
+        raise SinkError(f"can't write {path}: {why(error)}", "name a place that you can write to") from error
     return real
 
 
@@ -81,7 +81,7 @@ class PartFile:
             # Unbuffered: nothing is left over that would fail again, and loudly, at exit.
             self._file, self._size = open(self._part, "wb", buffering=0), 0
         except OSError as error:
-            raise SinkError(f"can't write {self._part}: {why(error)}; name another place") from error
+            raise SinkError(f"can't write {self._part}: {why(error)}", "name another place") from error
 
     def write(self, text: str) -> None:
         """Append a whole piece, or nothing: what fits only partly is taken back. Raises SinkError."""
@@ -96,7 +96,7 @@ class PartFile:
             self._take_back()
             kept = f"what was written before, {self._size} bytes, is kept" if self._size else "nothing was written"
             raise SinkError(
-                f"could not go on writing {self.path}: {why(error)}; {kept}; make room, then run again"
+                f"could not go on writing {self.path}: {why(error)}; {kept}", "make room, then run again"
             ) from error
         self._size += size
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from avstream.errors import SinkError
 from avstream.records import Narration, SoundEvent, StreamInfo
+from avstream.sinks.base import Sink
 from avstream.sinks.files import PartFile, why
 
 
-class JsonlSink:
+class JsonlSink(Sink):
     """Writes narrations of one movie or of several: `open` may be called for each, `close` once after the last.
 
     "-" is standard output, which stays open. Raises SinkError, in the constructor too.
@@ -28,7 +29,7 @@ class JsonlSink:
     def open(self, info: StreamInfo) -> None:
         """Start the file; for the second movie and later ones there is nothing to do."""
         if self._file is None and self._stdout is None:
-            raise SinkError("standard output is closed and can't take JSON: --jsonl FILE writes it to a file")
+            raise SinkError("standard output is closed and can't take JSON", "--jsonl FILE writes it to a file")
         if self._file is not None and not self._file.is_open:
             self._file.open()
 
@@ -51,7 +52,7 @@ class JsonlSink:
         except (OSError, ValueError) as error:
             self._silence_stdout()
             gone = "who read it has gone" if isinstance(error, BrokenPipeError) else why(error)
-            raise SinkError(f"standard output takes no more JSON: {gone}; --jsonl FILE keeps it all") from error
+            raise SinkError(f"standard output takes no more JSON: {gone}", "--jsonl FILE keeps it all") from error
 
     def close(self) -> None:
         """Give the file its name; harmless when repeated."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -22,9 +23,8 @@ from rich.text import Text
 from avstream.level import BAR_FROM_DBFS, FLOOR_DBFS
 from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks.terminal import TerminalSink
-from avstream.wording import words
+from avstream.wording import problem_text, words
 
-RETRY = "; trying again"  # and when, which changes with every try
 BAR_CELLS = 12
 
 
@@ -82,7 +82,7 @@ class LiveTerminalSink(TerminalSink):
         super().__init__(board.console)
         self._board, self._named = board, named
         self._epoch_s = 0.0
-        self._problems: set[str] = set()
+        self._problems: set[str] = set()  # without when each is tried again, which changes with every try
 
     def open(self, info: StreamInfo) -> None:
         """Say which stream is listened to."""
@@ -107,7 +107,7 @@ class LiveTerminalSink(TerminalSink):
     def status(self, status: Status) -> None:
         """Renew the stream's line; a problem that came or went is printed, but not each time it is tried again."""
         self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
-        problems = {problem.partition(RETRY)[0] for problem in status.problems}
+        problems = {problem_text(replace(problem, retry_s=None)) for problem in status.problems}
         with self._writing():
             for problem in sorted(problems - self._problems):
                 self._print(self._note(status.time_s, problem, "yellow"))
@@ -142,6 +142,6 @@ class LiveTerminalSink(TerminalSink):
         name = f"{self._name}: " if self._named else ""
         line = Text.assemble((self._plain(f"● {name}" + "  ".join(parts)), "dim" if quiet else ""), no_wrap=True)
         if status.problems:
-            line.append(f"  {self._plain('; '.join(status.problems))}", "yellow")
+            line.append(f"  {self._plain('; '.join(map(problem_text, status.problems)))}", "yellow")
         line.overflow = "ellipsis" if self._plain("…") == "…" else "crop"
         return line

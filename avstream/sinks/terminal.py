@@ -15,13 +15,14 @@ from rich.text import Text
 
 from avstream.errors import SinkError
 from avstream.records import Narration, StreamInfo
+from avstream.sinks.base import Sink
 from avstream.sinks.files import why
 from avstream.wording import clock, phrase
 
 BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures only
 
 
-class TerminalSink:
+class TerminalSink(Sink):
     """Prints to `console`. `start_s` and `end_s` are the part of the stream that is read, for the bar.
 
     Raises SinkError when the terminal or the reader of the pipe is gone.
@@ -31,6 +32,7 @@ class TerminalSink:
 
     def __init__(self, console: Console, *, start_s: float = 0.0, end_s: float | None = None) -> None:
         self._console, self._start_s, self._end_s = console, start_s, end_s
+        self.is_essential = not console.stderr  # beside JSON on standard output it is only for comfort
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._shown: tuple[str, ...] | None = None

@@ -1,1 +1,1 @@
-"""Where streams come from: each room is a Source (see avstream.run) and knows records and errors only."""
+"""Where streams come from: each module is a Source (see sources/base.py) and knows records and errors only."""

@@ -1,4 +1,4 @@
-"""Addresses of network streams: shown without their secrets, and what goes wrong with one told in words that help."""
+"""Addresses of network streams, and what goes wrong with one in words that help."""
 
 from __future__ import annotations
 
@@ -13,22 +13,7 @@ import av
 import av.error
 
 from avstream.errors import SourceError
-
-REST = r"(?:(?!://).)*"  # up to the next address; with spaces, which a password may hold
-USER = re.compile(  # up to the last @: a password may hold one, or a slash
-    rf"(?<=://)(?:{REST}|\S*)@|^(?![A-Za-z0-9+.-]+://)(?:[^\s:@]+:\S{REST}|\S*)@"
-)
-QUERY = re.compile(r"(?<=[?&;])([^=&;#\s]*)=([^&;#\s]*)")
-IN_PATH = re.compile(r"(?i)(pass\w*?|pwd|token|secret|api_?key)=[^&;#\s/*]+")  # some cameras have it there
-HARMLESS = {"channel", "subtype", "stream", "profile", "width", "height", "resolution", "fps", "codec", "pkt_size",
-            "overrun_nonfatal", "fifo_size", "buffer_size", "localport", "ttl"}  # fmt: skip
-
-
-def hide(text: str) -> str:
-    """A text in which no address shows a user, a password, or a value in its query that may be a secret."""
-    text = USER.sub("***@", text)
-    text = QUERY.sub(lambda part: part[0] if part[1].lower() in HARMLESS else f"{part[1]}=***", text)
-    return IN_PATH.sub(r"\1=***", text)
+from avstream.redact import hide
 
 
 def is_url(text: str) -> bool:
@@ -40,26 +25,30 @@ def explain(error: Exception, url: str) -> SourceError:
     """What opening or reading a stream failed with, for people."""
     where = hide(url)
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-        return SourceError(f"{where} refuses the user or the password: give them as {_scheme(url)}://USER:PASSWORD@...")
+        return SourceError(
+            f"{where} refuses the user or the password", f"give them as {_scheme(url)}://USER:PASSWORD@..."
+        )
     if isinstance(error, av.error.HTTPNotFoundError):
-        return SourceError(f"{where} is not there (404), though its host answers: check the path in the address")
+        return SourceError(f"{where} is not there (404), though its host answers", "check the path in the address")
     if isinstance(error, ConnectionRefusedError):
-        return SourceError(f"{where} can't be reached (connection refused): check the port, and that it is on")
+        return SourceError(f"{where} can't be reached (connection refused)", "check the port, and that it is on")
     if getattr(error, "errno", None) == errno.EADDRINUSE:
-        return SourceError(f"{where} is in use on this machine: stop the other program that listens there")
+        return SourceError(f"{where} is in use on this machine", "stop the other program that listens there")
     if isinstance(error, av.error.ExitError | TimeoutError):
-        return SourceError(f"{where} does not answer: check the address, and that it is on and sends")
+        return SourceError(f"{where} does not answer", "check the address, and that it is on and sends")
     if isinstance(error, av.error.ProtocolNotFoundError):
-        return SourceError(f"{where} has a kind of address that can't be read here: use rtsp, http, https, udp or tcp")
+        return SourceError(
+            f"{where} has a kind of address that can't be read here", "use rtsp, http, https, udp or tcp"
+        )
     if isinstance(error, av.error.InvalidDataError):
-        return SourceError(f"{where} sends neither picture nor sound that can be read: try it in a player")
+        return SourceError(f"{where} sends neither picture nor sound that can be read", "try it in a player")
     if not _is_known(url):
-        return SourceError(f"no host is named {_host(url)}: check the address and this machine's network")
+        return SourceError(f"no host is named {_host(url)}", "check the address and this machine's network")
     why = getattr(error, "strerror", None) or type(error).__name__
     check = "check the address, and that it is on"
     if "@" in url and _host(url) is None:
         check += "; a password's / is written %2F there, its ? %3F, and its # %23"
-    return SourceError(f"{where} can't be read ({hide(str(why))}): {check}")
+    return SourceError(f"{where} can't be read ({hide(str(why))})", check)
 
 
 def _scheme(url: str) -> str:

@@ -23,12 +23,12 @@ def open_file(path: Path) -> Any:
         options = {"protocol_whitelist": "file"}
         return av.open(f"file:{path}", mode="r", options=options, metadata_errors="replace")
     except PermissionError as error:
-        raise SourceError(f"{path} may not be read: check its rights") from error
+        raise SourceError(f"{path} may not be read", "check its rights") from error
     except (*DAMAGE, OSError, MemoryError) as error:
         why = getattr(error, "strerror", None) or error
         raise SourceError(
-            f"{path} can't be read as a movie or sound file ({why}): "
-            "it is something else, or was cut before its index; try to play it, or fetch it again"
+            f"{path} can't be read as a movie or sound file ({why}): it is something else, or was cut before its index",
+            "try to play it, or fetch it again",
         ) from error
 
 
@@ -36,15 +36,15 @@ def check_file(path: Path) -> None:
     """Tell what is wrong with a path before libav does so in its own words. Raises SourceError."""
     try:
         if path.is_dir():
-            raise SourceError(f"{path} is a folder, not a movie: name a file in it")
+            raise SourceError(f"{path} is a folder, not a movie", "name a file in it")
         if not path.exists():
-            raise SourceError(f"{path} is not there: check the name and the folder")
+            raise SourceError(f"{path} is not there", "check the name and the folder")
         if not path.is_file():
-            raise SourceError(f"{path} is a device or a pipe, not a movie file: record it to a file first")
+            raise SourceError(f"{path} is a device or a pipe, not a movie file", "record it to a file first")
         if path.stat().st_size == 0:
-            raise SourceError(f"{path} is empty: copy or download the movie again")
+            raise SourceError(f"{path} is empty", "copy or download the movie again")
     except (OSError, ValueError) as error:
-        raise SourceError(f"{str(path)!r:.200} can't be read ({error}): check its name and rights") from error
+        raise SourceError(f"{str(path)!r:.200} can't be read ({error})", "check its name and rights") from error
 
 
 def choose_stream(container: Any, kind: str) -> Any:

@@ -140,14 +140,14 @@ def answer(limit_s: float, function: Callable[[], T]) -> T:
     except NoAnswerError:
         portaudio.abandon()
         raise SourceError(
-            f"the devices gave no answer for {limit_s:g} s: restart the sound server, or unplug cameras"
+            f"the devices gave no answer for {limit_s:g} s", "restart the sound server, or unplug cameras"
         ) from None
 
 
 def pick(wanted: str, there: list[Microphone]) -> Microphone:
     """The microphone of a number, of a name or of a part of one; "" is the default. Raises SourceError."""
     if not there:
-        raise SourceError(no_microphone())
+        raise SourceError("no microphone", no_microphone())
     if not wanted:
         return next((one for one in there if one.default), there[0])
     low = wanted.strip().lower()
@@ -160,8 +160,8 @@ def pick(wanted: str, there: list[Microphone]) -> Microphone:
         return found[0]
     names = "; ".join(f"{one.index} {one.name}" for one in found or there)
     if found:
-        raise SourceError(f"several microphones are called {wanted!r}: {names}; give the number of one")
-    raise SourceError(f"no microphone is called {wanted!r}; there are: {names}; see `avstream devices`")
+        raise SourceError(f"several microphones are called {wanted!r}: {names}", "give the number of one")
+    raise SourceError(f"no microphone is called {wanted!r}; there are: {names}", "see `avstream devices`")
 
 
 def typed(microphone: Microphone, there: list[Microphone]) -> str:
@@ -177,10 +177,11 @@ def print_devices(console: Console) -> None:
     """`avstream devices`: each kind with what to type, and a command that is ready to run."""
     seen = cameras()
     try:
-        heard, trouble = microphones(), no_microphone()
+        heard, trouble = microphones(), f"no microphone; {no_microphone()}"
     except SourceError as error:
         heard, trouble = [], str(error)
-    show(console, "camera", [(f"--camera {one.index}", describe_camera(one)) for one in seen], no_camera())
+    camera_rows = [(f"--camera {one.index}", describe_camera(one)) for one in seen]
+    show(console, "camera", camera_rows, f"no camera; {no_camera()}")
     console.print()
     microphone_rows = [(f"--mic {typed(one, heard)}", describe_microphone(one)) for one in heard]
     show(console, "microphone", microphone_rows, trouble)
@@ -195,7 +196,8 @@ def print_devices(console: Console) -> None:
 def show(console: Console, kind: str, rows: list[tuple[str, str]], otherwise: str) -> None:
     """A table of what to type and what it is, or what to do when there is nothing."""
     if not rows:
-        console.print(Text.assemble((f"no {kind}: ", "bold"), otherwise.removeprefix(f"no {kind}: ")))
+        found, _, fix = otherwise.partition("; ")
+        console.print(Text.assemble((f"{found}; ", "bold"), fix))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(kind, overflow="fold")
@@ -220,12 +222,12 @@ def describe_microphone(microphone: Microphone) -> str:
 
 def no_camera() -> str:
     """What to do when there is none."""
-    return "no camera: plug one in, or give the address of a network camera (--camera rtsp://HOST/PATH)"
+    return "plug one in, or give the address of a network camera (--camera rtsp://HOST/PATH)"
 
 
 def no_microphone() -> str:
     """What to do when there is none."""
     server = os.environ.get("PULSE_SERVER")
     if server:
-        return "no microphone: nothing is heard of the sound server in PULSE_SERVER: start it, or unset PULSE_SERVER"
-    return "no microphone: plug one in, start the sound server, or use the sound of a network camera"
+        return "start the sound server in PULSE_SERVER, of which nothing is heard, or unset PULSE_SERVER"
+    return "plug one in, start the sound server, or use the sound of a network camera"

@@ -18,7 +18,8 @@ PADDING_S = 0.1  # the most that a codec adds to fill its last packet
 RATES_HZ = range(1000, 768_001)  # other sample rates are a damaged header
 MOTION_RATE_HZ = 30.0
 ROUNDED_S = 0.001  # Matroska and FLV give whole milliseconds, and 0.033 s is meant to be 1/30
-MOTION_SIDE = 320
+PICTURE_RATE_HZ, PICTURE_SIDE = 2.0, 672  # of what the narrator looks at
+SHOWN_SIDE = 1280  # of live pictures for people
 
 
 class Pictures:

@@ -20,13 +20,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 
-from avstream.errors import ConfigError
+from avstream.errors import ConfigError, SinkError
 from avstream.sinks.files import why
 
 PASSWORD_VARIABLE = "AVSTREAM_MQTT_PASSWORD"
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 DEFAULT_BASE = "avstream"
-EXPECTED = "expected an MQTT broker as mqtt://user@host:1883/base, or mqtts:// for TLS"
+EXPECTED = "an MQTT broker as mqtt://user@host:1883/base, or mqtts:// for TLS"
 TIMEOUT_S = 10.0  # for an answer
 KEEPALIVE_S = 20  # a silent death is noticed within twice this
 LEAVE_S = 0.3
@@ -57,15 +57,15 @@ class Broker:
         parts, port = _split(url)
         if parts.password is not None:
             raise ConfigError(
-                "found a password in the MQTT URL, where other programs can see it; "
-                f"put it into {PASSWORD_VARIABLE} or into a file for --mqtt-password-file"
+                "found a password in the MQTT URL, where other programs can see it",
+                f"put it into {PASSWORD_VARIABLE} or into a file for --mqtt-password-file",
             )
         user = unquote(parts.username) if parts.username else None
         if password_file is not None and user is None:
-            raise ConfigError("found an MQTT password but no user; name the user in the URL: mqtt://user@host")
+            raise ConfigError("found an MQTT password but no user", "name the user in the URL: mqtt://user@host")
         password = None if user is None else _password(password_file)
         if cafile is not None and parts.scheme != "mqtts":
-            raise ConfigError("found a CA file for an MQTT connection without TLS; write mqtts:// in the URL")
+            raise ConfigError("found a CA file for an MQTT connection without TLS", "write mqtts:// in the URL")
         tls = _tls(cafile) if parts.scheme == "mqtts" else None
         return cls(parts.hostname or "", port, _base(parts.path), user, password, tls)
 
@@ -82,16 +82,15 @@ def _split(url: str) -> tuple[SplitResult, int]:
         port = parts.port
         (parts.hostname or "").encode("idna")  # a ValueError too, for a host that no name server could know
     except ValueError:
-        raise ConfigError(f"{EXPECTED}; its host or its port can't be read") from None
+        raise ConfigError("one whose host or port can't be read", expected=EXPECTED) from None
     if parts.scheme not in PORTS or "://" not in url:
-        found = f"found {parts.scheme}://" if "://" in url else "found none of the two"
-        raise ConfigError(f"{EXPECTED}; {found}")
+        raise ConfigError(f"{parts.scheme}://" if "://" in url else "neither of the two", expected=EXPECTED)
     if not parts.hostname:
-        raise ConfigError(f"{EXPECTED}; found no host")
+        raise ConfigError("no host", expected=EXPECTED)
     if "?" in url or "#" in url:
-        raise ConfigError(f"{EXPECTED}; found a ? or a # in it")
+        raise ConfigError("a ? or a # in it", expected=EXPECTED)
     if port == 0:
-        raise ConfigError(f"{EXPECTED}; found port 0")
+        raise ConfigError("port 0", expected=EXPECTED)
     return parts, port or PORTS[parts.scheme]
 
 
@@ -112,7 +111,7 @@ def _password(path: Path | None) -> str | None:
     except UnicodeDecodeError:
         raise ConfigError(f"the MQTT password file {path} is not UTF-8 text") from None
     if not password:
-        raise ConfigError(f"the MQTT password file {path} is empty; put the password on its first line")
+        raise ConfigError(f"the MQTT password file {path} is empty", "put the password on its first line")
     return password
 
 
@@ -173,17 +172,18 @@ async def hang_up(client: aiomqtt.Client) -> None:
                 await anext(client.messages)
 
 
-def refusal(broker: Broker, error: Exception) -> str | None:
+def refusal(broker: Broker, error: Exception) -> SinkError | None:
     """What to do about a broker that will not have us until something is changed; None when time may help."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        mend = "give the certificate of the authority that signed it with --mqtt-cafile"
+        fix = "give the certificate of the authority that signed it with --mqtt-cafile"
         if "mismatch" in error.verify_message:
-            mend = "name the host in the URL as its certificate does"
-        return f"the certificate of the MQTT broker {broker.shown} is not trusted: {error.verify_message}; {mend}"
+            fix = "name the host in the URL as its certificate does"
+        found = f"the certificate of the MQTT broker {broker.shown} is not trusted ({error.verify_message})"
+        return SinkError(found, fix)
     if isinstance(error, MqttConnectError) and _code(error) in (BAD_PASSWORD, NOT_AUTHORIZED):
-        return (
-            f"the MQTT broker {broker.shown} refuses the user name or the password; name the user in the URL, "
-            f"mqtt://user@host, and put the password into {PASSWORD_VARIABLE} or --mqtt-password-file"
+        fix = f"name the user in the URL, mqtt://user@host, and put the password into {PASSWORD_VARIABLE} or "
+        return SinkError(
+            f"the MQTT broker {broker.shown} refuses the user name or the password", f"{fix}--mqtt-password-file"
         )
     return None
 

@@ -20,6 +20,7 @@ import aiomqtt
 
 from avstream.errors import SinkError
 from avstream.events import Rules
+from avstream.records import Problem, ProblemKind
 from avstream.sinks.mqtt import topics as wire
 from avstream.sinks.mqtt.broker import TIMEOUT_S, Broker, connect, hang_up, part, reason, refusal
 from avstream.sinks.mqtt.outbox import Outbox
@@ -54,13 +55,13 @@ class MqttHub:
         self._outbox.state(self._status, encode(OFFLINE))  # the first thing that is told once we are connected
         # The same for every connection: a broker that has not noticed our death lets the new one take over.
         self._identifier = f"avstream-{secrets.token_hex(6)}"
-        self._problems: tuple[str, ...] = ()
+        self._problems: tuple[Problem, ...] = ()
         self._was_connected = False
         self._served_since_s = math.inf
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """A sentence on what is wrong with the connection now; empty when all is well."""
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the connection now; empty when all is well."""
         return self._problems
 
     @property
@@ -79,9 +80,7 @@ class MqttHub:
         topics = Topics(self._broker.base, free)
         config = wire.discovery(topics, stream, labels, version=self._version, images=images)
         self._outbox.state(topics.discovery, encode(config))
-        self._sinks[free] = MqttSink(
-            stream, topics, rules, labels, self._outbox, ours=lambda: self._problems, images=images
-        )
+        self._sinks[free] = MqttSink(stream, topics, rules, labels, self._outbox, images=images)
         return self._sinks[free]
 
     async def run(self) -> None:
@@ -91,7 +90,7 @@ class MqttHub:
         """
         self._loop = asyncio.get_running_loop()
         if isinstance(self._loop, getattr(asyncio, "ProactorEventLoop", ())):
-            raise SinkError("MQTT needs an event loop that can watch sockets; on Windows, run SelectorEventLoop")
+            raise SinkError("MQTT needs an event loop that can watch sockets", "on Windows, run SelectorEventLoop")
         try:
             await self._stay_connected()
         finally:
@@ -107,11 +106,16 @@ class MqttHub:
             except (OSError, aiomqtt.MqttError) as error:
                 final = refusal(self._broker, error)
                 if final and not self._was_connected:
-                    raise SinkError(final) from None
-                why = final or f"MQTT broker {self._broker.shown} not reached: {reason(error)}"
-                self._problems = (f"{why}; trying again",)
+                    raise final from None
+                why = final or SinkError(
+                    f"MQTT broker {self._broker.shown} not reached ({reason(error)})", "see that it runs"
+                )
             attempt = 1 if time.monotonic() - self._served_since_s >= STEADY_S else attempt + 1
-            await asyncio.sleep(RETRY_MAX_S if final else _delay_s(attempt))
+            pause_s = RETRY_MAX_S if final else _delay_s(attempt)
+            since_s = self._problems[0].since_s if self._problems else time.monotonic()
+            kind: ProblemKind = "broker_refuses" if final else "broker_away"
+            self._problems = (Problem(kind, self._broker.shown, why.found, why.fix, since_s, pause_s),)
+            await asyncio.sleep(pause_s)
 
     async def _session(self) -> None:
         """Connect, and send and listen until that fails. Raises OSError or MqttError."""

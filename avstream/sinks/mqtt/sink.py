@@ -13,10 +13,12 @@ from avstream.errors import AvstreamError
 from avstream.events import Rules
 from avstream.level import FLOOR_DBFS
 from avstream.records import Narration, SoundEvent, Status, StreamInfo
+from avstream.sinks.base import Sink
 from avstream.sinks.mqtt import topics as wire
 from avstream.sinks.mqtt.outbox import Outbox
 from avstream.sinks.mqtt.topics import MUTE, OFF, OFFLINE, ON, ONLINE, THRESHOLD, Topics, encode
 from avstream.sources.frames import shrunk
+from avstream.wording import problem_text
 
 OVERLAY_EVERY_S = 5.0
 OVERLAY_PX = 640
@@ -25,7 +27,7 @@ LEVEL_EVERY_S = 0.95  # once a second, where windows come a little unevenly
 DIAGNOSTICS_EVERY_S = 10.0
 
 
-class MqttSink:
+class MqttSink(Sink):
     """One stream's topics. Calls come from a thread that is not the loop's, and never wait for the broker."""
 
     name = "mqtt"
@@ -38,15 +40,14 @@ class MqttSink:
         labels: Sequence[str],
         outbox: Outbox,
         *,
-        ours: Callable[[], tuple[str, ...]],
         images: bool,
     ) -> None:
-        self.stream, self.topics, self._ours = stream, topics, ours
+        self.stream, self.topics = stream, topics
         self._rules, self._labels, self._outbox, self._images = rules, tuple(labels), outbox, images
         self._epoch_s: float | None = None
         self._sounding: dict[str, str] = {}  # event id -> label as announced
-        self._latest: Narration | None = None
         self._drawn: Narration | None = None
+        self._has_begun = False  # a sound, whose picture is yet to come
         self._loudest_dbfs, self._leveled_s = FLOOR_DBFS, -math.inf  # since this time of the stream
         self._level_told_dbfs = math.nan  # nothing yet
         self._diagnosed: tuple[float, int, int] | None = None  # time_s, dropped, lost
@@ -70,9 +71,9 @@ class MqttSink:
         """Tell a narration, and now and then show where it sounds."""
         payload = wire.narration_payload(narration, self._epoch_s)
         self._outbox.message(self.topics.of("narration"), encode(payload), retain=True)
-        self._latest = narration
         waited = self._drawn is None or narration.end_s - self._drawn.end_s >= OVERLAY_EVERY_S
-        if self._sounding and waited:
+        if self._has_begun or (self._sounding and waited):
+            self._has_begun = False
             self._show(narration)
 
     def event(self, event: SoundEvent) -> None:
@@ -88,14 +89,13 @@ class MqttSink:
         self._state(f"audio/{kind}", ON if kind in self._sounding.values() else OFF)
         self._state("audio/all", ON if self._sounding else OFF)
         self._state("sound", ON if self._sounding else OFF)
-        if event.phase == "began" and self._latest is not None:
-            self._show(self._latest)
+        self._has_begun = self._has_begun or event.phase == "began"
 
     def status(self, status: Status) -> None:
         """Tell problems when they change, the level and how the narrator keeps up now and then."""
         self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
-        ours = self._ours()  # of the broker: over by the time that anybody hears of them
-        problems = [problem for problem in status.problems if problem not in ours]
+        # one of the broker is over by the time that anybody hears of it
+        problems = [problem_text(one) for one in status.problems if not one.kind.startswith("broker")]
         self._state("problems", {"problems": problems})
         self._state("problem", ON if problems else OFF)
         self._tell_settings()

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from avstream.records import Narration, SoundEvent
-from avstream.sources.address import hide
+from avstream.redact import hide
 from avstream.wording import OTHER
 
 HOME_ASSISTANT = "homeassistant"  # its discovery prefix; it says `online` at homeassistant/status when it starts

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from avstream.drawing.overlay import Overlay, fit_caption
 from avstream.errors import ConfigError, SinkError, SourceError
 from avstream.records import AudioChunk, Narration, Sound, StreamInfo, VideoFrame
+from avstream.sinks.base import Sink
 from avstream.sinks.files import check_output, part_path, why
 from avstream.sinks.video.muxing import FORMATS, FFmpegError, MovieWriter, SoundPackets
 from avstream.sources.file.movie import Movie
@@ -48,7 +49,7 @@ class _Shown:
     heatmap: NDArray[np.float32] | None
 
 
-class VideoSink:
+class VideoSink(Sink):
     """Renders `movie_path` to `out_path` (mp4, m4v, mov or mkv); [start_s, end_s) of it becomes the new movie.
 
     Raises ConfigError in the constructor when the output is the input or of another kind, SinkError when it can't
@@ -64,16 +65,14 @@ class VideoSink:
         self._start_s, self._end_s = float(start_s), math.inf if end_s is None else float(end_s)
         suffix = Path(out_path).suffix.lower()
         if suffix not in FORMATS:
-            raise ConfigError(
-                f"can't render to {out_path}: expected a name ending in {', '.join(FORMATS)}, found {suffix or 'none'}"
-            )
+            raise ConfigError(str(out_path), expected=f"a name to render to that ends in {', '.join(FORMATS)}")
         self._format = FORMATS[suffix]
         real = Path(os.path.realpath(out_path))
         if _same_file(real, self._movie_path) or _same_file(part_path(real), self._movie_path):
-            raise ConfigError(f"can't render to {out_path}: it would overwrite the movie; choose another name")
+            raise ConfigError(f"can't render to {out_path}: it would overwrite the movie", "choose another name")
         self._path = check_output(out_path)
         if self._path.exists() and not self._path.is_file():
-            raise SinkError(f"can't write {out_path}: a movie can't be written to a device or a pipe; name a file")
+            raise SinkError(f"can't write {out_path}: a movie can't be written to a device or a pipe", "name a file")
         self._part = part_path(self._path)
         self._writer: MovieWriter | None = None
 
@@ -111,7 +110,7 @@ class VideoSink:
             )
         except (OSError, FFmpegError) as error:
             self._release()
-            raise SinkError(f"can't write {self._part}: {why(error)}; name another place") from error
+            raise SinkError(f"can't write {self._part}: {why(error)}", "name another place") from error
 
     def write(self, narration: Narration) -> None:
         """Render the movie up to the end of a narration's focus."""
@@ -228,8 +227,8 @@ class VideoSink:
         except (OSError, FFmpegError) as error:
             self._failed = True
             raise SinkError(
-                f"could not go on rendering {self._path}: {why(error)}; "
-                f"what was rendered is kept as {self._part.name}; make room, then run again"
+                f"could not go on rendering {self._path}: {why(error)}; what was rendered is kept as {self._part.name}",
+                "make room, then run again",
             ) from error
 
     def _release(self) -> None:

@@ -24,10 +24,11 @@ from avstream.drawing.canvas import Picture
 from avstream.drawing.screen import Screen
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
+from avstream.redact import hide
+from avstream.sinks.base import Sink
 from avstream.sinks.files import why
 from avstream.sinks.window import process as window_process
 from avstream.sinks.window.process import REPLY, REQUEST
-from avstream.sources.address import hide
 from avstream.wording import claim
 
 RATE_HZ = 30.0
@@ -45,7 +46,7 @@ def lacks_display() -> bool:
 
 
 def check_display() -> None:
-    """Open a window for a moment. Raises SinkError that says why none can be opened here, and after "; " the mend."""
+    """Open a window for a moment. Raises SinkError that says why none can be opened here."""
     Display("avstream", (64, 48)).close()
 
 
@@ -63,15 +64,15 @@ class Display:
 
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         if lacks_display():
-            raise SinkError(f"no display: DISPLAY is not set; start this from a desktop, set DISPLAY, {INSTEAD}")
+            raise SinkError("no display: DISPLAY is not set", f"start this from a desktop, set DISPLAY, {INSTEAD}")
         program = [sys.executable, "-P", window_process.__file__, title, *map(str, size)]
         try:
-            self._complaints = tempfile.TemporaryFile()
+            self._stderr = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
-                program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints
+                program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
             )
         except OSError as error:
-            raise SinkError(f"can't start the window: {why(error)}; free some memory, {INSTEAD}") from error
+            raise SinkError(f"can't start the window: {why(error)}", f"free some memory, {INSTEAD}") from error
         assert self._process.stdin and self._process.stdout
         self._requests, self._replies = self._process.stdin, self._process.stdout
         patience = threading.Timer(START_S, self.kill)
@@ -94,41 +95,41 @@ class Display:
                 self._requests.write(np.ascontiguousarray(rgb).data)
             self._requests.flush()
         except OSError:
-            raise SinkError(self._reason()) from None
+            raise self._reason() from None
         self.answer = self._read()
         return self.answer
 
     def _read(self) -> Answer:
         reply = self._replies.read(REPLY.size)
         if len(reply) < REPLY.size:
-            raise SinkError(self._reason())
+            raise self._reason()
         is_open, key, width, height = REPLY.unpack(reply)
         return Answer(is_open, key, (width, height))
 
-    def _reason(self) -> str:
-        """Why the process has ended, from what it complained about."""
+    def _reason(self) -> SinkError:
+        """Why the process has ended, from what it wrote to standard error."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(CLOSE_S)
-        self._complaints.seek(0)
-        told = self._complaints.read().decode(errors="replace").strip()
+        self._stderr.seek(0)
+        said = self._stderr.read().decode(errors="replace").strip()
         display = os.environ.get("DISPLAY")
-        if "x11 not available" in told:
-            refused = "rotocol" in told or "COOKIE" in told
+        if "x11 not available" in said:
+            refused = "rotocol" in said or "COOKIE" in said
             found = "refuses this user (check XAUTHORITY, or xhost)" if refused else "does not answer"
             libraries = "" if refused else "install libX11 and libXext if they are missing, "
-            return f"no display: DISPLAY={display} {found}; set DISPLAY to one that does, {libraries}{INSTEAD}"
-        if "fatal IO error" in told or "X connection to" in told:
+            fix = f"set DISPLAY to one that does, {libraries}{INSTEAD}"
+            return SinkError(f"no display: DISPLAY={display} {found}", fix)
+        if "fatal IO error" in said or "X connection to" in said:
             gone = f"its display DISPLAY={display} has ended, or has ended it"
-            return f"the window is gone: {gone}, and all else goes on; start this again to have it back"
-        if "No module named 'pygame'" in told:
-            return f"the window needs pygame-ce, which is missing; pip install pygame-ce, {INSTEAD}"
-        if "no attribute 'Window'" in told:
-            return (
-                "the window needs pygame-ce, and pygame is in its place; pip uninstall pygame, then "
-                f"pip install --force-reinstall pygame-ce, {INSTEAD}"
-            )
-        last = told.rpartition("\n")[2].strip() or "it said nothing"
-        return f"the window has ended (exit code {self._process.poll()}): {last[:200]}; try again, {INSTEAD}"
+            return SinkError(f"the window is gone: {gone}, and all else goes on", "start this again to have it back")
+        if "No module named 'pygame'" in said:
+            return SinkError("the window needs pygame-ce, which is missing", f"pip install pygame-ce, {INSTEAD}")
+        if "no attribute 'Window'" in said:
+            fix = f"pip uninstall pygame, then pip install --force-reinstall pygame-ce, {INSTEAD}"
+            return SinkError("the window needs pygame-ce, and pygame is in its place", fix)
+        last = said.rpartition("\n")[2].strip() or "it said nothing"
+        found = f"the window has ended (exit code {self._process.poll()}): {last[:200]}"
+        return SinkError(found, f"try again, {INSTEAD}")
 
     def kill(self) -> None:
         """End the process at once; who waits for its answer gets a SinkError. Safe from any thread."""
@@ -144,10 +145,10 @@ class Display:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._complaints.close()
+        self._stderr.close()
 
 
-class WindowSink:
+class WindowSink(Sink):
     """Shows one stream. `latest` gives the picture of now, `now_s` the stream's time.
 
     `closed` is called once when the user closes the window or presses q or Esc, `mute` with the label that m mutes;

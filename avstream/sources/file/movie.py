@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, MotionFrame, StreamInfo, VideoFrame
+from avstream.records import MOTION_SIDE, AudioChunk, MotionFrame, Problem, StreamInfo, VideoFrame
 from avstream.sources.container import DAMAGE, check_file, choose_stream, open_file, undecodable
 from avstream.sources.file.timestamps import Clock, Track
 from avstream.sources.frames import (
     MOTION_RATE_HZ,
-    MOTION_SIDE,
     PADDING_S,
+    PICTURE_RATE_HZ,
+    PICTURE_SIDE,
     SOUND_GAP_S,
     Pictures,
     Sounds,
@@ -51,8 +52,8 @@ class Movie:
         *,
         start_s: float = 0.0,
         end_s: float | None = None,
-        picture_rate_hz: float = 2.0,
-        max_side: int = 672,
+        picture_rate_hz: float = PICTURE_RATE_HZ,
+        max_side: int = PICTURE_SIDE,
         motion: bool = False,
     ) -> None:
         self.path, self.start_s = Path(path), float(start_s)
@@ -79,6 +80,15 @@ class Movie:
         return min(self._stated_s if padded else max(ends), self.end_s)
 
     @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Nothing is ever wrong *now* with a file."""
+        return ()
+
+    def now_s(self) -> float:
+        """How far it was read."""
+        return max(self._ends(), default=self.start_s)
+
+    @property
     def warnings(self) -> list[str]:
         """What was lost so far, counted, one sentence each; empty when all is well."""
         name, found = self.path.name, list(self._notes)
@@ -103,7 +113,7 @@ class Movie:
         """Items in rough order of time. Raises SourceError when read twice or when nothing decodes."""
         with self._lock:
             if self._read_once:
-                raise SourceError(f"{self.path} was read already: open it again to read it again")
+                raise SourceError(f"{self.path} was read already", "open it again to read it again")
             self._read_once = True
         return self._items()
 
@@ -119,7 +129,7 @@ class Movie:
 
     def _too_late(self, length_s: float) -> SourceError:
         return SourceError(
-            f"{self.path} ends at {length_s:.1f} s, --start is {self.start_s:g} s: choose an earlier start"
+            f"{self.path} ends at {length_s:.1f} s, --start is {self.start_s:g} s", "choose an earlier start"
         )
 
     def _open(self) -> None:
@@ -132,7 +142,7 @@ class Movie:
         if not self._streams or self._container.format.name == "tty":  # tty: to libav any .txt is a movie
             self._container.close()
             what = " that can be read here" if kinds else ""
-            raise SourceError(f"{self.path} has neither picture nor sound{what}: name a movie or sound file")
+            raise SourceError(f"{self.path} has neither picture nor sound{what}", "name a movie or sound file")
         self._origin_s = _origin(self._container)
 
     def _probe(self) -> StreamInfo:
@@ -206,7 +216,7 @@ class Movie:
     def _explain_nothing(self) -> None:
         ends = self._ends()
         if not ends:
-            raise SourceError(f"nothing in {self.path} could be decoded: it is damaged, fetch it again")
+            raise SourceError(f"nothing in {self.path} could be decoded", "it is damaged, fetch it again")
         if max(ends) <= self.start_s:
             raise self._too_late(max(ends))
 

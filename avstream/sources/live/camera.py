@@ -48,7 +48,7 @@ class CameraFeed:
         except TimeoutError:
             _hung[self._device] = self._pump
             raise SourceError(
-                f"{self.name} gives no pictures: unplug it and plug it in again, or close what else uses it"
+                f"{self.name} gives no pictures", "unplug it and plug it in again, or close what else uses it"
             ) from None
         finally:
             self._pump.close()
@@ -61,16 +61,16 @@ class CameraFeed:
         """Tell what is wrong with a device before OpenCV does so in its own words, or hangs."""
         hung = _hung.get(self._device)
         if hung is not None and hung.is_alive:  # another try would hang too, and keep another thread
-            raise SourceError(f"{self.name} still hangs: unplug it and plug it in again, or start this machine anew")
+            raise SourceError(f"{self.name} still hangs", "unplug it and plug it in again, or start this machine anew")
         path = Path(f"/dev/video{self._device}" if self._device.isdigit() else self._device)
         if self._device.isdigit() and sys.platform != "linux":
             return
         if not path.exists():
             raise SourceError(
-                f"{self.name} is not there (no {path}): plug it in, or see `avstream devices` for those there are"
+                f"{self.name} is not there (no {path})", "plug it in, or see `avstream devices` for those there are"
             )
         if not os.access(path, os.R_OK):
-            raise SourceError(f"{self.name} may not be read: {MAY_READ}")
+            raise SourceError(f"{self.name} may not be read", MAY_READ)
 
     def _pictures(self) -> Generator[CapturedPicture, None, None]:
         """Read on the pump's thread: every call here may block."""
@@ -80,7 +80,7 @@ class CameraFeed:
                 there, bgr = capture.read()
                 arrival_s = time.monotonic()
                 if not there:
-                    raise SourceError(f"{self.name} was lost: check its plug and its cable")
+                    raise SourceError(f"{self.name} was lost", "check its plug and its cable")
                 stamp_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # V4L2's are of the monotonic clock
                 plausible = 0 <= arrival_s - stamp_s < PLAUSIBLE_S
                 yield CapturedPicture(stamp_s if plausible else arrival_s, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
@@ -94,7 +94,7 @@ class CameraFeed:
         capture = cv2.VideoCapture(int(self._device) if self._device.isdigit() else self._device, backend)
         if not capture.isOpened():
             raise SourceError(
-                f"{self.name} can't be opened: close what else uses it, or see `avstream devices` for others"
+                f"{self.name} can't be opened", "close what else uses it, or see `avstream devices` for others"
             )
         if not is_file:
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))  # raw 720p is too much for USB 2

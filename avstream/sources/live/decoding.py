@@ -14,14 +14,13 @@ from typing import Any
 from av.video.reformatter import VideoReformatter
 
 from avstream.sources.container import DAMAGE
-from avstream.sources.frames import Sounds, upright
+from avstream.sources.frames import SHOWN_SIDE, Sounds, upright
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.clocks import ArrivalClock, PlaybackClock
 
 BEHIND_S = 0.5  # decoding that is later than this skips to a key frame
 NO_KEY_S = 10.0  # a stream without key frames for so long has none: its pictures are decoded all the same
 SETTLING_S = 0.7  # senders begin with a burst or late, which would be placed wrong, and sound is put right slowly
-MOST_SIDE = 1280  # a window needs no larger pictures
 FAILURES = 50  # undecodable packets in a row: the stream has become something else
 LATE_PICTURES = {"mpegts": 2}  # format -> pictures that begin before libav knows that one is whole
 
@@ -132,7 +131,7 @@ class Decoder:
     def _items(self, track: Track, frame: Any, time_s: float) -> Iterator[CapturedPicture | CapturedSound]:
         try:
             if track.kind == "video":
-                rgb = upright(frame, self._scaler, max_side=MOST_SIDE, aspect=track.aspect)
+                rgb = upright(frame, self._scaler, max_side=SHOWN_SIDE, aspect=track.aspect)
                 yield CapturedPicture(time_s, rgb)
             else:
                 for chunk in self._sounds.take(time_s, frame):

@@ -62,7 +62,7 @@ class MicrophoneFeed:
             yield from self._pump
         except TimeoutError:
             raise SourceError(
-                f"{self.name} gives no sound: check its plug, and whether the sound server is well"
+                f"{self.name} gives no sound", "check its plug, and whether the sound server is well"
             ) from None
         finally:
             self.close()
@@ -96,7 +96,7 @@ class MicrophoneFeed:
             try:
                 microphone = pick(self._device, inputs(library))
             except SourceError as error:
-                raise SourceError(f"{error}{portaudio.caveat()}") from error
+                raise SourceError(f"{error.found}{portaudio.caveat()}", error.fix) from error
             channels = min(2, microphone.channels)
             try:
                 self._rate_hz = usable_rate_hz(library, microphone, channels)
@@ -114,8 +114,8 @@ class MicrophoneFeed:
                 portaudio.start(stream)
             except library.PortAudioError as error:
                 raise SourceError(
-                    f"{self.name} can't be opened: {portaudio.reason(error)}; close what else uses it, "
-                    "or see `avstream devices` for others"
+                    f"{self.name} can't be opened: {portaudio.reason(error)}",
+                    "close what else uses it, or see `avstream devices` for others",
                 ) from error
         return stream
 
@@ -126,7 +126,7 @@ class MicrophoneFeed:
             if block is not None:
                 return block
         if not self._closed.is_set() and (self._lost.is_set() or not stream.active):
-            raise SourceError(f"{self.name} was lost: check its plug, and whether the sound server runs")
+            raise SourceError(f"{self.name} was lost", "check its plug, and whether the sound server runs")
         return None
 
     def _hear(self, data: NDArray[np.float32], count: int, times: Any, status: object) -> None:

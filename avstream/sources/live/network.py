@@ -18,7 +18,9 @@ import av
 import av.error
 
 from avstream.errors import SourceError
-from avstream.sources.address import explain, hide, is_url
+from avstream.records import Problem
+from avstream.redact import hide
+from avstream.sources.address import explain, is_url
 from avstream.sources.container import DAMAGE, check_file, choose_stream, open_file
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.decoding import FAILURES, Arrived, Decoder, Track, track
@@ -55,7 +57,7 @@ class NetworkFeed:
         self.has_sound: bool | None = None
         self._has_picture = False
         self._track_silence_s = TRACK_SILENCE_S
-        self._first_s = 0.0
+        self._first_s = self._opened_s = 0.0  # by time.monotonic()
         self._latest_s: dict[str, float] = {}  # kind -> when it came last
         self._wanted = [kind for kind, wanted in (("video", pictures), ("audio", sound)) if wanted]
         self._stop = threading.Event()
@@ -75,15 +77,18 @@ class NetworkFeed:
         return {what: count for what, count in counts.items() if count}
 
     @property
-    def lacks(self) -> list[str]:
-        """What is wanted and does not come, though the rest does: a sentence each."""
+    def lacks(self) -> list[Problem]:
+        """What is wanted and does not come, though the rest does."""
         found = []
+        name, mic = self.name, "name a microphone with --mic"
         if "audio" in self._wanted and self.has_sound is False:
-            found.append(f"{self.name} has no sound: name a microphone with --mic")
+            found.append(Problem("no_sound", name, f"{name} has no sound", mic, self._opened_s))
         if self.has_sound and self._is_missing("audio"):  # some send none while it is quiet
-            found.append(f"{self.name} sends no sound now: check it, or name a microphone with --mic")
+            since_s = self._latest_s.get("audio", self._opened_s)
+            found.append(Problem("no_sound", name, f"{name} sends no sound now", f"check it, or {mic}", since_s))
         if self._has_picture and self._is_missing("video"):
-            found.append(f"{self.name} sends no picture now: check its camera")
+            since_s = self._latest_s.get("video", self._opened_s)
+            found.append(Problem("no_picture", name, f"{name} sends no picture now", "check its camera", since_s))
         return found
 
     def __iter__(self) -> Iterator[CapturedPicture | CapturedSound]:
@@ -98,9 +103,9 @@ class NetworkFeed:
                     self._note(arrived)
                 yield from self._decoder.paced(arrived) if self._pump.waits else self._decoder.live(arrived)
                 if self._decoder.failed_in_a_row > FAILURES:
-                    raise SourceError(f"{self.name} can't be decoded any more: check how it is coded")
+                    raise SourceError(f"{self.name} can't be decoded any more", "check how it is coded")
         except TimeoutError:
-            raise SourceError(f"{self.name} sends nothing: check that it is on, and the network") from None
+            raise SourceError(f"{self.name} sends nothing", "check that it is on, and the network") from None
         finally:
             self.close()
 
@@ -114,7 +119,7 @@ class NetworkFeed:
         self._first_s = self._first_s or arrived.arrival_s
         self._latest_s[arrived.track.kind] = arrived.arrival_s
         if "video" in self._latest_s and self._is_missing("video"):
-            raise SourceError(f"{self.name} sends no picture any more: check that it is well")
+            raise SourceError(f"{self.name} sends no picture any more", "check that it is well")
 
     def _is_missing(self, kind: str) -> bool:
         """Whether the other kind has come for long without this one."""
@@ -140,7 +145,7 @@ class NetworkFeed:
             finally:
                 container.close()
             if not self._is_file:
-                raise SourceError(f"{self.name} has ended: check that it is on")
+                raise SourceError(f"{self.name} has ended", "check that it is on")
             if not self._loop:
                 return
 
@@ -164,10 +169,11 @@ class NetworkFeed:
         """The streams that are wanted and there, by their numbers."""
         streams = [choose_stream(container, kind) for kind in self._wanted]
         streams = [stream for stream in streams if stream is not None]
+        self._opened_s = time.monotonic()
         self.has_sound, self._has_picture = (any(one.type == kind for one in streams) for kind in ("audio", "video"))
         if not streams:
             what = " or ".join(WORDS[kind] for kind in self._wanted)
-            raise SourceError(f"{self.name} has no {what} that can be read here: try it in a player")
+            raise SourceError(f"{self.name} has no {what} that can be read here", "try it in a player")
         self._pump.waits = self._is_file or _is_piecemeal(container)
         if _is_piecemeal(container):
             self._pump.silence_s = PIECE_SILENCE_S
@@ -184,7 +190,7 @@ class NetworkFeed:
                 end_s = max(end_s, stamp_s - first_s + float((packet.duration or 0) * packet.time_base))
             yield Arrived(tracks[packet.stream.index], packet, time.monotonic(), shift_s - (first_s or 0.0))
         if not end_s:
-            raise SourceError(f"nothing in {self._url} could be decoded: it is damaged, fetch it again")
+            raise SourceError(f"nothing in {self._url} could be decoded", "it is damaged, fetch it again")
         return shift_s + end_s
 
     def _received(self, container: Any, tracks: dict[int, Track]) -> Iterator[Arrived]:

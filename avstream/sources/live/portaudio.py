@@ -18,9 +18,9 @@ from typing import Any
 from avstream.errors import SourceError
 
 LOCK_S = 5.0  # a call that takes longer than this has hung
-MISSING = (
-    "the PortAudio library is missing, which reads microphones: install it (Debian and Ubuntu: "
-    "`sudo apt install libportaudio2`, Fedora: `sudo dnf install portaudio`, macOS: `brew install portaudio`)"
+INSTALL = (
+    "install it (Debian and Ubuntu: `sudo apt install libportaudio2`, Fedora: `sudo dnf install portaudio`, "
+    "macOS: `brew install portaudio`)"
 )
 
 _lock = threading.Lock()
@@ -35,7 +35,7 @@ def session() -> Iterator[Any]:
     Raises SourceError when PortAudio is missing, can't start, or hangs in somebody else's call.
     """
     if not _lock.acquire(timeout=LOCK_S):
-        raise SourceError("the sound system does not answer: restart the sound server, or this machine")
+        raise SourceError("the sound system does not answer", "restart the sound server, or this machine")
     try:
         while _orphans:
             _end(_orphans.pop())
@@ -47,7 +47,7 @@ def session() -> Iterator[Any]:
             try:
                 library._initialize()
             except library.PortAudioError as error:
-                raise SourceError(f"PortAudio does not start: {reason(error)}; is a sound server running?") from error
+                raise SourceError(f"PortAudio does not start: {reason(error)}", "start the sound server") from error
         yield library
     finally:
         _lock.release()
@@ -104,11 +104,11 @@ def _library() -> Any:
     try:
         import sounddevice
     except OSError as error:
-        raise SourceError(MISSING) from error
+        raise SourceError("the PortAudio library is missing, which reads microphones", INSTALL) from error
     except ImportError as error:
-        raise SourceError("the package sounddevice is missing: run `pip install sounddevice`") from error
+        raise SourceError("the package sounddevice is missing", "run `pip install sounddevice`") from error
     except Exception as error:  # PortAudioError, whose class can't be had without the module
-        raise SourceError(f"PortAudio does not start: {reason(error)}; is a sound server running?") from error
+        raise SourceError(f"PortAudio does not start: {reason(error)}", "start the sound server") from error
     return sounddevice
 
 

@@ -18,27 +18,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.errors import ConfigError, SourceError
-from avstream.records import AudioChunk, MotionFrame, StreamInfo, StreamItem, VideoFrame, Watermark
-from avstream.sources.address import hide, is_device, is_url, stream_name
+from avstream.records import (
+    MOTION_SIDE,
+    AudioChunk,
+    MotionFrame,
+    Problem,
+    StreamInfo,
+    StreamItem,
+    VideoFrame,
+    Watermark,
+)
+from avstream.redact import hide
+from avstream.sources.address import is_device, is_url, stream_name
 from avstream.sources.container import check_file
-from avstream.sources.frames import MOTION_RATE_HZ, MOTION_SIDE, SOUND_GAP_S, shrunk, trimmed
+from avstream.sources.frames import (
+    MOTION_RATE_HZ,
+    PICTURE_RATE_HZ,
+    PICTURE_SIDE,
+    SHOWN_SIDE,
+    SOUND_GAP_S,
+    shrunk,
+    trimmed,
+)
 from avstream.sources.live.camera import CameraFeed
 from avstream.sources.live.capture import CapturedPicture, CapturedSound, Feed
 from avstream.sources.live.drift import SteadySound
 from avstream.sources.live.microphone import MicrophoneFeed
 from avstream.sources.live.network import NetworkFeed
-from avstream.sources.live.supervision import Supervisor
+from avstream.sources.live.supervision import Supervisor, What
 
 PATIENCE_S = 0.5  # what comes later than this after it was taken is late
 MARK_S = 0.1
 BOUND_S = 10.0  # of stream that wait to be read
-SHOWN_SIDE = 1280  # of what people see
-PICTURE_RATE_HZ, PICTURE_SIDE = 2.0, 672  # of what the narrator sees
 CLOSE_S = 1.0  # for devices to let go
 
 
 class LiveSource:
-    """What a camera and a microphone give from now on; lost, they are tried again, and `problems` says so.
+    """What a camera and a microphone give from now on; lost, they are tried again, and are among the `problems`.
 
     `camera` is a number, a device file, an address or, with `realtime`, a movie file that is played at its own speed,
     with `loop` again and again; None for no pictures. `microphone` is a number, part of a name, "none", or "stream"
@@ -89,8 +105,8 @@ class LiveSource:
         return replace(self._info, epoch_s=self._epoch_s or time.time())
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong now, a short sentence each."""
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong now."""
         found = [problem for one in self._supervisors if (problem := one.problem) is not None]
         feeds = [one.feed for one in self._supervisors]
         return (*found, *(what for feed in feeds if isinstance(feed, NetworkFeed) for what in feed.lacks))
@@ -117,7 +133,7 @@ class LiveSource:
         return time.monotonic() - self._origin_s if self._origin_s else 0.0
 
     def latest(self) -> VideoFrame | None:
-        """The newest picture, no side over 1280, at the rate of the camera; None before the first."""
+        """The newest picture, no side over SHOWN_SIDE, at the rate of the camera; None before the first."""
         return self._eyes.latest
 
     def close(self) -> None:
@@ -135,7 +151,7 @@ class LiveSource:
         Ends after `close`, or with a file. Raises SourceError when read twice, or when a file can't be read.
         """
         if self._read_once:
-            raise SourceError(f"{self._info.name} was read already: open it again to read it again")
+            raise SourceError(f"{self._info.name} was read already", "open it again to read it again")
         self._read_once = True
         return self._items()
 
@@ -160,7 +176,7 @@ class LiveSource:
             if supervisor.failure is not None:
                 raise supervisor.failure
 
-    def _supervise(self, what: str, connect: Callable[[], Feed], *, ends: bool = False) -> None:
+    def _supervise(self, what: What, connect: Callable[[], Feed], *, ends: bool = False) -> None:
         self._supervisors.append(Supervisor(what, connect, self._take, ends=ends))
 
     def _take(self, item: CapturedPicture | CapturedSound) -> None:
@@ -242,21 +258,21 @@ class _Inbox:
 def _check(camera: str | None, microphone: str | None, *, played: bool) -> None:
     """Raises ConfigError, and SourceError for a file that is not there."""
     if played and (camera is None or is_device(camera) or is_url(camera)):
-        raise ConfigError("--realtime and --loop play a movie as if it were live: name its file with --camera")
+        raise ConfigError("--realtime and --loop play a movie as if it were live", "name its file with --camera")
     if camera is None and microphone == "none":
-        raise ConfigError("a live stream needs a camera or a microphone: leave out --mic none, or give --camera")
+        raise ConfigError("a live stream needs a camera or a microphone", "leave out --mic none, or give --camera")
     if microphone == "stream" and (camera is None or is_device(camera)):
-        raise ConfigError("--mic stream is the sound of an address or a file: give one as --camera, or leave it out")
+        raise ConfigError("--mic stream is the sound of an address or a file", "give one as --camera, or leave it out")
     if camera is None or is_device(camera) or is_url(camera):
         return
     path = Path(camera)
     if not played:
         if path.exists():
             raise ConfigError(
-                f"{camera} is a file: add --realtime to play it as if it were live, or use `avstream file {camera}`"
+                f"{camera} is a file", f"add --realtime to play it as if it were live, or use `avstream file {camera}`"
             )
         raise ConfigError(
-            f"--camera {hide(camera)} is neither a number (0), a device (/dev/video0) nor an address: "
-            "an address begins with rtsp://, http://, https://, udp:// or tcp://"
+            f"--camera {hide(camera)} is neither a number (0), a device (/dev/video0) nor an address",
+            "an address begins with rtsp://, http://, https://, udp:// or tcp://",
         )
     check_file(path)

@@ -11,32 +11,36 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Literal
 
 from avstream.errors import SourceError
-from avstream.sources.address import hide
+from avstream.records import Problem, ProblemKind
+from avstream.redact import hide
 from avstream.sources.live.capture import CapturedPicture, CapturedSound, Feed
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+What = Literal["picture", "sound", "stream"]
+KINDS: dict[What, ProblemKind] = {"picture": "no_picture", "sound": "no_sound", "stream": "no_stream"}
 GOOD_S = 10.0  # a connection that held so long makes up for what was before
 
 
 class Supervisor:
-    """Hands every item of a feed to `take`, on a thread of its own, until `close`; `what` names it for people.
+    """Hands every item of a feed to `take`, on a thread of its own, until `close`; `what` is what it gives.
 
-    `problem` is a short sentence on what is wrong now, or None. A feed that `ends`, as a file does, is read once:
-    then `ended` is set, with the `failure` if it was no good end. `feed` is the connection of now, if there is one.
+    `problem` is what is wrong now, on the clock of time.monotonic(), or None. A feed that `ends`, as a file does, is
+    read once: then `ended` is set, with the `failure` if it was no good end. `feed` is the connection of now, if any.
     """
 
     def __init__(
         self,
-        what: str,
+        what: What,
         connect: Callable[[], Feed],
         take: Callable[[CapturedPicture | CapturedSound], None],
         *,
         ends: bool = False,
     ) -> None:
-        self.problem: str | None = None
+        self.problem: Problem | None = None
         self.failure: SourceError | None = None
         self.ended = False
         self._what, self._connect, self._take, self._ends = what, connect, take, ends
@@ -46,6 +50,7 @@ class Supervisor:
         self._times_lost, self._lost_s = 0, 0.0
         self._began_s = self._good_s = self._connected_s = 0.0  # of all, of the last item, of the first since
         self._came = False
+        self._name: str = what
         self._counts: Counter[str] = Counter()
 
     def start(self) -> None:
@@ -86,12 +91,13 @@ class Supervisor:
                 return
             # The error holds what it went through, a decoder with its threads and pictures too, and is held by it in
             # turn: Python would clear that up some day, and until then every loss costs megabytes.
-            why, error = str(error or f"the {self._what} ended"), None
+            found, fix = (error.found, error.fix) if error else (f"the {self._what} ended", "")
+            error = None
             gc.collect()
             now_s = time.monotonic()
             if self._connected_s and now_s - self._connected_s >= GOOD_S:
                 pause_s = FIRST_PAUSE_S
-            self._note_lost(f"{why}; trying again in {max(1, round(pause_s))} s")
+            self._note_lost(found, fix, pause_s)
             self._stop.wait(pause_s * random.uniform(0.8, 1.2))  # so that many don't come back all at once
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -99,7 +105,7 @@ class Supervisor:
         """Read one connection to its end; returns what was wrong with it."""
         self._connected_s = 0.0
         feed = self._connect()
-        self.feed = feed
+        self.feed, self._name = feed, feed.name
         if self._stop.is_set():  # close() came in between and has not seen it
             return None
         try:
@@ -111,7 +117,7 @@ class Supervisor:
         except SourceError as error:
             return error
         except Exception as error:  # a library at odds with a device: the others must go on, and so must this
-            return SourceError(f"{feed.name} failed ({hide(str(error)) or type(error).__name__})")
+            return SourceError(f"{feed.name} failed ({hide(str(error)) or type(error).__name__})", "check the device")
         finally:
             feed.close()
             self.feed = None
@@ -126,6 +132,7 @@ class Supervisor:
             self.problem = None
         self._came, self._good_s = True, now_s
 
-    def _note_lost(self, problem: str) -> None:
+    def _note_lost(self, found: str, fix: str, pause_s: float) -> None:
         self._times_lost += self._came and self.problem is None
-        self.problem = problem
+        since_s = self.problem.since_s if self.problem else time.monotonic()
+        self.problem = Problem(KINDS[self._what], self._name, found, fix, since_s, pause_s)

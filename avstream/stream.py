@@ -1,0 +1,256 @@
+"""One stream: its source, its windows, what is spoken of, its events, and how it went.
+
+The policy is the one difference between a movie and a live stream. `wait`: reading waits for the narrator and the
+narrator for the sinks, nothing is left out. `drop_oldest`: one window waits for the narrator, an older one is dropped
+and counted, so that what is said is of now.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from avstream.errors import AvstreamError, SourceError
+from avstream.events import EventTracker, Rules
+from avstream.level import FLOOR_DBFS, loudness_dbfs
+from avstream.outlets import News, Outlet, Policy
+from avstream.records import AudioChunk, Narration, Problem, SoundEvent, Status, StreamItem, Watermark, Window
+from avstream.sinks.base import Sink
+from avstream.sources.base import Source
+from avstream.windows import Windower
+
+HOP_S = 1.0
+WINDOWS_AHEAD = 4  # read ahead while the narrator is busy, where reading waits for it
+KEPT_FIGURES = 20_000  # of each stage, and latencies: hours of them
+LEVEL_LASTS_S = 1.0  # sound comes in pieces, and may be late: only after this long without any there is none
+OVERLOAD_S = 10.0  # of dropped windows: a stream is overloaded while more than one was dropped in this time
+
+
+@dataclass(slots=True)
+class Report:
+    """How a stream went. Times are seconds; `stage_ms` has the windows' milliseconds, the last KEPT_FIGURES a stage.
+
+    `latencies_s` are from the end of a window to its narration, of live streams. `missing_s` is sound that came too
+    late for its windows, or not at all.
+    """
+
+    source: str = ""
+    windows: int = 0
+    silent: int = 0
+    dropped: int = 0
+    events: int = 0
+    stream_s: float = 0.0
+    wall_s: float = 0.0
+    missing_s: float = 0.0
+    stage_ms: dict[str, deque[float]] = field(default_factory=dict)
+    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_FIGURES))
+    errors: list[AvstreamError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all went well, else that of the worst error."""
+        return max((error.exit_code for error in self.errors), default=0)
+
+    @property
+    def real_time_factor(self) -> float:
+        """Wall seconds for a second of stream; below 1 is faster than real time."""
+        return self.wall_s / self.stream_s if self.stream_s else 0.0
+
+    def percentiles(self) -> dict[str, tuple[float, float]]:
+        """Stage -> (p50, p95) milliseconds, over the windows in which it ran."""
+        return {
+            name: (float(np.percentile(ms, 50)), float(np.percentile(ms, 95))) for name, ms in self.stage_ms.items()
+        }
+
+    def latency_s(self, percentile: float) -> float:
+        """A percentile of the latencies; 0 when there is none yet."""
+        return float(np.percentile(self.latencies_s, percentile)) if self.latencies_s else 0.0
+
+    def count(self, window: Window, narration: Narration) -> None:
+        """Take one window into account."""
+        self.windows += 1
+        self.silent += not narration.sounds
+        focus_s = window.focus_end_s - window.focus_start_s
+        self.stream_s += focus_s
+        # windows share their sound: each second that is missing counts in full only over all that it is in
+        self.missing_s += window.gap_s * focus_s / (window.end_s - window.start_s)
+        for name, ms in narration.timings_ms.items():
+            self.stage_ms.setdefault(name, deque(maxlen=KEPT_FIGURES)).append(ms)
+
+
+class Stream:
+    """One source on its way to its sinks. `shared` sinks are not closed at its end. Raises ConfigError for the hop."""
+
+    def __init__(
+        self,
+        source: Source,
+        sinks: Sequence[Sink],
+        *,
+        policy: Policy = "wait",
+        rules: Rules | None = None,
+        shared: Sequence[Sink] = (),
+        hop_s: float = HOP_S,
+        start_s: float = 0.0,
+    ) -> None:
+        self.source, self.sinks, self.shared, self.policy = source, sinks, shared, policy
+        self.rules = Rules() if rules is None else rules
+        self.name = source.info.name
+        self.report = Report(source=self.name)
+        self.outlets: list[Outlet] = []
+        self.waiting: deque[Window] = deque()
+        self.has_ended = self.came = False  # whether nothing more is read, and whether anything ever came
+        self.is_live = policy == "drop_oldest"
+        self._hop_s = hop_s
+        self._windower = Windower(
+            hop_s=hop_s,
+            start_s=start_s,
+            has_audio=source.info.has_audio,
+            has_video=source.info.has_video,
+            newest=self.is_live,
+        )
+        self._room, self._stopped = threading.Semaphore(WINDOWS_AHEAD), False
+        self._tracker = EventTracker(self.name, self.rules)
+        self._loudest_dbfs: float | None = None  # of what came since the last status
+        self._level_dbfs, self._heard_at_s = FLOOR_DBFS, 0.0
+        self._latency_s: float | None = None
+        self._drops: deque[float] = deque()  # when windows were dropped lately
+        self._overload: tuple[float, int] | None = None  # since when, and windows dropped since
+
+    # On the reading thread
+
+    def read(self, deliver: Callable[[Window, bool], None], fail: Callable[[SourceError], None]) -> None:
+        """Read the source to its end. `deliver` gets each window, and whether the source had already ended.
+
+        What came before an error is narrated all the same.
+        """
+        try:
+            for item in self.source:
+                self._note(item)
+                for window in self._windower.push(item):
+                    self._wait_for_room()
+                    deliver(window, False)
+        except SourceError as error:
+            fail(error)
+        for window in self._windower.finish(self.source.reached_s):
+            self._wait_for_room()
+            deliver(window, True)
+
+    def _wait_for_room(self) -> None:
+        if not self.is_live:
+            self._room.acquire()
+            if self._stopped:
+                self._room.release()  # so that reading runs to its end
+
+    def _note(self, item: StreamItem) -> None:
+        self.came = self.came or not isinstance(item, Watermark)
+        if self.is_live and isinstance(item, AudioChunk):
+            level_dbfs = loudness_dbfs(item.samples, item.rate_hz)
+            before_dbfs = self._loudest_dbfs
+            self._loudest_dbfs = level_dbfs if before_dbfs is None else max(before_dbfs, level_dbfs)
+
+    # In the loop
+
+    def stop_reading(self) -> None:
+        """Let a reader that waits for room go on to its end."""
+        self._stopped = True
+        self._room.release()
+
+    def arrive(self, window: Window, last: bool) -> None:
+        """Take a window to be narrated; live, one that still waited is dropped, but for the `last` ones."""
+        if self.is_live and not last:
+            for _ in self.waiting:
+                self._drop()
+            self.waiting.clear()
+        self.waiting.append(window)
+
+    def next_window(self) -> Window:
+        """The window that waited for the longest time."""
+        self._room.release()
+        return self.waiting.popleft()
+
+    def is_over(self) -> bool:
+        """Whether nothing more will be narrated; its events then end, though other streams go on."""
+        is_over = self.has_ended and not self.waiting
+        if is_over:
+            self.end_events()
+        return is_over
+
+    async def room(self) -> None:
+        """Wait until the sinks have caught up, if that is the policy."""
+        for outlet in self.outlets:
+            await outlet.room()
+
+    def take(self, window: Window, narration: Narration) -> None:
+        """Pass on what becomes of events, and a narration."""
+        narration = self.rules.applied(narration)
+        self.report.count(window, narration)
+        if self.is_live:
+            self._latency_s = self.source.now_s() - window.end_s
+            self.report.latencies_s.append(self._latency_s)
+        self._tell([*self._tracker.update(narration), narration])
+
+    def end_events(self) -> None:
+        """Whatever goes on ends."""
+        self._tell(self._tracker.finish())
+
+    def tell_status(self, shared_problems: Iterable[Problem] = ()) -> None:
+        """Pass on how it goes; `shared_problems` are those of what all streams share."""
+        now_s, monotonic_s = self.source.now_s(), time.monotonic()
+        problems = [*self.source.problems, *shared_problems, *self._overloaded(monotonic_s)]
+        status = Status(
+            source=self.name,
+            time_s=now_s,
+            latency_s=self._latency_s,
+            dropped=self.report.dropped,
+            level_dbfs=self._level(monotonic_s),
+            problems=tuple(replace(one, since_s=now_s - (monotonic_s - one.since_s)) for one in problems),
+            epoch_s=time.time() - now_s,
+            muted=tuple(sorted(self.rules.muted)),
+        )
+        self._tell([status])
+
+    def losses(self) -> list[str]:
+        """What sinks were too slow for, a sentence each."""
+        return [
+            f"{self.name}: {outlet.dropped} narrations or events were dropped, as {outlet.sink.name} was too slow"
+            for outlet in self.outlets
+            if outlet.dropped
+        ]
+
+    def _drop(self) -> None:
+        self.report.dropped += 1
+        self._drops.append(time.monotonic())
+
+    def _overloaded(self, now_s: float) -> list[Problem]:
+        """The problem of a narrator that is too slow, while it is."""
+        while self._drops and now_s - self._drops[0] > OVERLOAD_S:
+            self._drops.popleft()
+        if len(self._drops) < 2:
+            self._overload = None
+            return []
+        since_s, before = self._overload = self._overload or (self._drops[0], self.report.dropped - len(self._drops))
+        missed_s = (self.report.dropped - before) * self._hop_s
+        found = f"too much to do: {missed_s:.0f} s of sound were not listened to"
+        fix = "close other programs, or narrate fewer streams, or with a larger --hop"
+        return [Problem("overloaded", self.name, found, fix, since_s)]
+
+    def _level(self, now_s: float) -> float:
+        """The loudest since the last status; for a while, what it was when nothing came."""
+        loudest, self._loudest_dbfs = self._loudest_dbfs, None
+        if loudest is not None:
+            self._level_dbfs, self._heard_at_s = loudest, now_s
+        elif now_s - self._heard_at_s >= LEVEL_LASTS_S:
+            self._level_dbfs = FLOOR_DBFS
+        return self._level_dbfs
+
+    def _tell(self, all_news: Sequence[News]) -> None:
+        self.report.events += sum(isinstance(news, SoundEvent) and news.phase == "began" for news in all_news)
+        for outlet in self.outlets:
+            for news in all_news:
+                outlet.offer(news)
