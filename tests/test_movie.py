@@ -21,7 +21,7 @@ from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, VideoFrame
 from avstream.sources.file.movie import Movie
 from avstream.sources.file.timestamps import Clock, Track
-from avstream.sources.frames import Pictures
+from avstream.sources.frames import AtMost, Pictures
 from avstream.windows import Windower
 from tests.synth import CODECS, damage, make_movie
 
@@ -456,3 +456,19 @@ def test_times_in_whole_milliseconds_cost_no_picture(rate, count):
     times = np.floor(np.arange(3 * rate) / rate * 1000) / 1000
     taken = [picture for time in times for picture in pictures.take(float(time), frame)]
     assert len(taken) == pytest.approx(count, abs=1)
+    if rate % 30 in (0, 25):
+        assert np.diff([picture.time_s for picture in taken]) == pytest.approx(3 / count, abs=0.0011)
+
+
+@pytest.mark.parametrize("rate", [15, 24, 29.97, 30])
+def test_jitter_costs_no_motion_frame_and_a_burst_brings_no_more(rate):
+    """What a camera gives at about the rate is taken, wherever its clock began."""
+    rng, picker, taken = np.random.default_rng(1), AtMost(30.0), []
+    times = 7.3 + np.arange(600) / rate + rng.uniform(0, 0.01, 600)
+    for at_s in times:
+        if picker.wants(at_s):
+            picker.took(at_s)
+            taken.append(at_s)
+    assert taken == list(times)
+    burst = [at_s for at_s in times[-1] + np.arange(1, 1000) / 1000 if picker.wants(at_s) and not picker.took(at_s)]
+    assert len(burst) == pytest.approx(30, abs=1)

@@ -17,13 +17,47 @@ SOUND_GAP_S = 0.05  # a shorter hole in the sound is a rounded stamp
 PADDING_S = 0.1  # the most that a codec adds to fill its last packet
 RATES_HZ = range(1000, 768_001)  # other sample rates are a damaged header
 MOTION_RATE_HZ = 30.0
+EARLY = 0.4  # of a step: stamps of a camera jitter by so much; half would be the step of one twice as fast
 ROUNDED_S = 0.001  # Matroska and FLV give whole milliseconds, and 0.033 s is meant to be 1/30
 PICTURE_RATE_HZ, PICTURE_SIDE = 2.0, 672  # of what the narrator looks at
 SHOWN_SIDE = 1280  # of live pictures for people
 
 
+class OnePerSlot:
+    """Picks the first picture in each 1/rate_hz of stream time, wherever reading began."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate_hz, self._last_slot = rate_hz, -1
+
+    def wants(self, time_s: float) -> bool:
+        """Whether a picture is to be taken."""
+        return self._slot(time_s) > self._last_slot
+
+    def took(self, time_s: float) -> None:
+        """It was."""
+        self._last_slot = self._slot(time_s)
+
+    def _slot(self, time_s: float) -> int:
+        return math.floor((time_s + ROUNDED_S) * self._rate_hz)
+
+
+class AtMost:
+    """Picks at most `rate_hz` pictures a second, and all of those that come about as often, though they jitter."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._step_s, self._due_s = 1 / rate_hz, -math.inf
+
+    def wants(self, time_s: float) -> bool:
+        """Whether a picture is to be taken."""
+        return time_s >= self._due_s - EARLY * self._step_s
+
+    def took(self, time_s: float) -> None:
+        """It was."""
+        self._due_s = max(self._due_s, time_s) + self._step_s
+
+
 class Pictures:
-    """Picks the first picture in each 1/rate_hz of stream time, so that the choice never varies."""
+    """Decoded frames of a movie -> pictures for the narrator (OnePerSlot), or motion frames (AtMost)."""
 
     def __init__(
         self,
@@ -36,18 +70,17 @@ class Pictures:
         gray: bool = False,
     ) -> None:
         """`aspect` is the width of a pixel over its height, None when unknown. `gray` makes motion frames."""
-        self._start_s, self._end_s, self._rate_hz, self._max_side = start_s, end_s, rate_hz, max_side
+        self._start_s, self._end_s, self._max_side = start_s, end_s, max_side
         self._aspect, self._gray = aspect, gray
-        self._last_slot = -1
+        self._picker = AtMost(rate_hz) if gray else OnePerSlot(rate_hz)
         self._scaler = VideoReformatter()
 
     def take(self, time_s: float, frame: Any) -> list[VideoFrame | MotionFrame]:
         """One picture or none. Raises av.FFmpegError or ValueError for a frame that can't be converted."""
-        slot = math.floor((time_s + ROUNDED_S) * self._rate_hz)
-        if not self._start_s <= time_s < self._end_s or slot <= self._last_slot:
+        if not self._start_s <= time_s < self._end_s or not self._picker.wants(time_s):
             return []
         picture = upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect, gray=self._gray)
-        self._last_slot = slot
+        self._picker.took(time_s)
         return [MotionFrame(time_s, picture) if self._gray else VideoFrame(time_s, picture)]
 
 

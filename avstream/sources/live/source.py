@@ -37,6 +37,8 @@ from avstream.sources.frames import (
     PICTURE_SIDE,
     SHOWN_SIDE,
     SOUND_GAP_S,
+    AtMost,
+    OnePerSlot,
     shrunk,
     trimmed,
 )
@@ -83,7 +85,7 @@ class LiveSource:
         self._origin_s = self._epoch_s = 0.0
         self._read_once, self._stop = False, threading.Event()
         self._inbox = _Inbox()
-        self._eyes = _Eyes()
+        self._pictures = _Pictures()
         self._steady = SteadySound()
         self._supervisors: list[Supervisor] = []
         in_stream = microphone == "stream"  # where the sound should be
@@ -134,7 +136,7 @@ class LiveSource:
 
     def latest(self) -> VideoFrame | None:
         """The newest picture, no side over SHOWN_SIDE, at the rate of the camera; None before the first."""
-        return self._eyes.latest
+        return self._pictures.latest
 
     def close(self) -> None:
         """End the iteration and let go of the devices; one that hangs is left behind after about a second."""
@@ -182,7 +184,7 @@ class LiveSource:
     def _take(self, item: CapturedPicture | CapturedSound) -> None:
         """Take what a feed gives, on its thread. Only one feed gives pictures and only one sound."""
         if isinstance(item, CapturedPicture):
-            for picture in self._eyes.see(item.monotonic_s - self._origin_s, item.rgb):
+            for picture in self._pictures.take(item.monotonic_s - self._origin_s, item.rgb):
                 self._inbox.put_picture(picture)
             return
         for piece in self._steady.push(item):
@@ -191,15 +193,15 @@ class LiveSource:
                 self._inbox.put_sound(part)
 
 
-class _Eyes:
-    """One picture made into what is wanted of it: one to show, sometimes one to look at, one to see motion in."""
+class _Pictures:
+    """Each picture of a camera made into the one to show, and now and then one to narrate and one for motion."""
 
     def __init__(self) -> None:
         self.latest: VideoFrame | None = None
-        self._last_slot = -1
-        self._seen_s = self._due_s = -1.0
+        self._seen_s = -1.0
+        self._narrated, self._motion = OnePerSlot(PICTURE_RATE_HZ), AtMost(MOTION_RATE_HZ)
 
-    def see(self, time_s: float, rgb: NDArray[np.uint8]) -> list[VideoFrame | MotionFrame]:
+    def take(self, time_s: float, rgb: NDArray[np.uint8]) -> list[VideoFrame | MotionFrame]:
         """What to pass on of a picture, its times ever rising."""
         if time_s < 0 or time_s <= self._seen_s:
             return []
@@ -207,13 +209,11 @@ class _Eyes:
         shown = shrunk(rgb, SHOWN_SIDE)
         self.latest = VideoFrame(time_s, shown)
         made: list[VideoFrame | MotionFrame] = []
-        slot = math.floor(time_s * PICTURE_RATE_HZ)
-        if slot > self._last_slot:
-            self._last_slot = slot
+        if self._narrated.wants(time_s):
+            self._narrated.took(time_s)
             made.append(VideoFrame(time_s, shrunk(shown, PICTURE_SIDE)))
-        step_s = 1 / MOTION_RATE_HZ
-        if time_s >= self._due_s - step_s / 2:  # half a step: what comes 30 times a second jitters
-            self._due_s = max(self._due_s + step_s, time_s)
+        if self._motion.wants(time_s):
+            self._motion.took(time_s)
             made.append(MotionFrame(time_s, cv2.cvtColor(shrunk(shown, MOTION_SIDE), cv2.COLOR_RGB2GRAY)))
         return made
 
