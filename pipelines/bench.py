@@ -3,7 +3,7 @@
     python -m pipelines.bench movie.mp4 [--preset nano]
     python -m pipelines.bench --random clip-l-336 --random whisper-small --random llava-1.5-7b --layers 2
 
-Every figure is a median of whole calls on this machine; compare figures of one run only.
+Every figure is a median of complete calls on this machine; compare figures of one run only.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def clip_l_336(dtype: torch.dtype, layers: int | None) -> Calls:
 
 def whisper_small(dtype: torch.dtype, layers: int | None) -> Calls:
     """The encoder of Whisper small: padded to 30 s, and cut to the 3 s of a window."""
-    whole = random_model(lambda: WhisperEncoder(shortened(WHISPER_SMALL, layers)), dtype)
+    padded = random_model(lambda: WhisperEncoder(shortened(WHISPER_SMALL, layers)), dtype)
     cut = cut_positions(random_model(lambda: WhisperEncoder(shortened(WHISPER_SMALL, layers)), dtype), 3.0)
     return {
-        "padded to 30 s": lambda: whole(torch.randn(1, 80, 3000, dtype=dtype)),
+        "padded to 30 s": lambda: padded(torch.randn(1, 80, 3000, dtype=dtype)),
         "cut to 3 s": lambda: cut(torch.randn(1, 80, 300, dtype=dtype)),
     }
 

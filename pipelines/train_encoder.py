@@ -83,7 +83,7 @@ class Trainer:
                 mean.copy_(now)
 
     def save(self) -> None:
-        """Write the checkpoint whole or not at all."""
+        """Write all of the checkpoint or nothing."""
         state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self.step,
                  "optimizer": self.optimizer.state_dict(), "elapsed_s": self.elapsed_s}  # fmt: skip
         torch.save(state, self.path.with_suffix(".part"))
@@ -139,7 +139,7 @@ class Batches(Dataset[tuple[torch.Tensor, Batch, torch.Tensor | None, torch.Tens
 
 
 def train(trainer: Trainer, teacher: nn.Module | None, sampler: Sampler, size: int, log: Log, check: Check) -> None:
-    """Train until the time is over or the process is told to stop."""
+    """Train until the time is over or the process is asked to stop."""
     name, last_save, last_check, losses = trainer.path.stem, time.monotonic(), time.monotonic(), []
     batches = Batches(sampler, size, teacher, trainer.step)
     loader = iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4))

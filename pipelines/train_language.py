@@ -61,7 +61,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def assemble(vision: CLIPVisionModel, words: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
-    """The whole LLaVA around the trained tower. Its last block is LLaVA's layer -1: nothing untrained is shipped."""
+    """The complete LLaVA around the trained tower. Its last block is LLaVA's layer -1: nothing untrained is shipped."""
     text = LlamaConfig(
         vocab_size=len(words), hidden_size=WIDTH, intermediate_size=3 * WIDTH, num_hidden_layers=LAYERS,
         num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=512,

@@ -166,13 +166,13 @@ class Trainer:
         return {"loss": terms.total().item()} | {name: value.item() for name, value in terms._asdict().items()}
 
     def save(self, count: int) -> None:
-        """Write acl.pth and last.pt; each is whole at any time."""
+        """Write acl.pth and last.pt; each is complete at any time."""
         state = {
             "head": self.head.state_dict(), "optimizer": self._optimizer.state_dict(), "step": self.step,
             "settings": asdict(self._settings) | {"count": count},
         }  # fmt: skip
-        whole(self._out / "acl.pth", self.head.save)
-        whole(self._out / "last.pt", lambda path: torch.save(state, path))
+        write_complete(self._out / "acl.pth", self.head.save)
+        write_complete(self._out / "last.pt", lambda path: torch.save(state, path))
 
     def resume(self, count: int) -> None:
         """Go on from last.pt, if there is one. Raises ConfigError (other settings or data) and ModelError (damaged)."""
@@ -223,7 +223,7 @@ class Trainer:
             file.write(text + "\n")
 
 
-def whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_complete(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file beside `path` and then put it in its place, so that an interruption leaves the old one."""
     beside = path.with_name(path.name + ".part")
     write(beside)

@@ -1,4 +1,4 @@
-"""Train the whole embedded bundle, from recordings and synthesized sound to the weights that are shipped.
+"""Train the complete embedded bundle, from recordings and synthesized sound to the weights that are shipped.
 
     python -m pipelines.train_nano --data DATA [--resume] [--minutes 103]
 

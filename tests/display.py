@@ -20,8 +20,8 @@ def x_server(is_managed: bool = True):
     server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
     os.close(writer)
     try:
-        with open(reader) as told:
-            number = told.readline().strip() if select.select([told], [], [], READY_S)[0] else ""
+        with open(reader) as answer:
+            number = answer.readline().strip() if select.select([answer], [], [], READY_S)[0] else ""
         assert number, "Xvfb does not come"
         name = f":{number}"
         if is_managed:

@@ -64,7 +64,7 @@ class PulseServer:
     def play(self, path: Path) -> subprocess.Popen[bytes]:
         """Start to play a WAV file into the microphone; ended with the server at the latest.
 
-        100 ms of buffer: with more it is heard too early, with less not whole on a busy machine.
+        100 ms of buffer: with more it is heard too early, with less not all of it on a busy machine.
         """
         player = subprocess.Popen(
             ["paplay", "--latency-msec=100", str(path)],

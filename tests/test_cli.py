@@ -38,7 +38,7 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_all_outputs_are_whole_and_nothing_else_is_left(narrated):
+def test_all_outputs_are_complete_and_nothing_else_is_left(narrated):
     _, out = narrated
     assert sorted(path.name for path in out.iterdir()) == ["a.jsonl", "a.mp4", "a.srt", "a.vtt"]
 
@@ -225,7 +225,7 @@ def test_two_hundred_damaged_movies_in_one_run(tmp_path):
     assert len(narrated) > 100
 
 
-def test_a_movie_cut_in_half_is_narrated_and_told(tmp_path):
+def test_a_movie_cut_in_half_is_narrated_and_reported(tmp_path):
     whole = make_movie(tmp_path / "whole.mkv", duration_s=8, tone=(0, 8))
     half = tmp_path / "half.mkv"
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -235,7 +235,7 @@ def test_a_movie_cut_in_half_is_narrated_and_told(tmp_path):
     assert 2 < max(ends) < 7
 
 
-def test_a_checkpoint_that_is_neither_a_folder_nor_a_hub_id_is_told(movie):
+def test_a_checkpoint_that_is_neither_a_folder_nor_a_hub_id_is_reported(movie):
     done = avstream("file", movie, "--audio", "whisper:no such checkpoint", "--alignment", "raw")
     assert done.returncode == 4 and "neither a folder nor a hub id" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

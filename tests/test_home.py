@@ -49,7 +49,7 @@ def test_the_example_in_the_error_is_right(tmp_path):
         ("streams: {a: {camera: 2026-99-99}}", "not valid YAML: month must be in 1..12"),
     ],
 )
-def test_mistakes_are_told(tmp_path, text, message):
+def test_mistakes_are_reported(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, text)
 

@@ -75,7 +75,7 @@ def test_a_movie_at_its_own_speed(movie, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_told_to_stop_it_ends_in_time_with_all_written(movie, tmp_path, number, code):
+def test_asked_to_stop_it_ends_in_time_with_all_written(movie, tmp_path, number, code):
     part = tmp_path / "a.part.jsonl"
     options = ["--realtime", "--loop", "--jsonl", tmp_path / "a.jsonl", "--threshold", "other=0.1"]
     with running("--camera", movie, *options) as process:
@@ -140,7 +140,7 @@ def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
         os.close(screen)
 
 
-def test_missing_sound_is_told_when_it_is_considerable(capsys):
+def test_missing_sound_is_reported_when_it_is_considerable(capsys):
     beginning, much = Report(stream_s=60, missing_s=3), Report(stream_s=60, missing_s=12, source="yard")
     little = Report(stream_s=6000, missing_s=12)
     conclude([beginning, much, little], None)
@@ -175,7 +175,7 @@ def test_nothing_there_at_the_start():
         (["--camera", "MOVIE", "--realtime", "--jsonl", "/nowhere/a.jsonl"], 5, "/nowhere"),
     ],
 )
-def test_mistakes_are_told_in_a_line(movie, options, code, message):
+def test_mistakes_are_reported_in_a_line(movie, options, code, message):
     done = run(*[movie if option == "MOVIE" else option for option in options], DISPLAY="")
     assert done.returncode == code, done.stderr
     assert message in done.stderr and "Traceback" not in done.stderr and "hunter2" not in done.stderr
@@ -195,7 +195,7 @@ def test_a_movie_that_can_not_be_read_is_an_error(tmp_path):
     assert done.returncode == 3 and "can't be read" in done.stderr
 
 
-def test_a_stream_without_sound_is_told(tmp_path):
+def test_a_stream_without_sound_is_reported(tmp_path):
     silent = make_movie(tmp_path / "silent.mp4", duration_s=5.0, audio=False)
     done = run("--camera", silent, "--realtime")
     assert done.returncode == 0 and "has no sound; name a microphone" in done.stdout

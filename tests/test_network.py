@@ -194,7 +194,7 @@ def test_a_slow_reader_is_never_late(movie):
     assert sound_s == pytest.approx(pieces[-1].monotonic_s - pieces[0].monotonic_s, abs=0.3)
 
 
-def test_a_stall_and_an_end_are_told(movie):
+def test_a_stall_and_an_end_are_reported(movie):
     with sending(movie) as sender:
         began = []
 
@@ -234,7 +234,7 @@ def test_a_live_playlist_goes_on(movie, tmp_path):
     assert abs(np.median(offsets(items))) <= SYNC_S
 
 
-def test_a_playlist_that_is_not_continued_is_told(tmp_path, monkeypatch):
+def test_a_playlist_that_is_not_continued_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(network, "PIECE_SILENCE_S", 4.0)
     piece = make_movie(tmp_path / "piece.ts", duration_s=2.0).read_bytes()
 
@@ -249,7 +249,7 @@ def test_a_playlist_that_is_not_continued_is_told(tmp_path, monkeypatch):
     assert all_end(seconds=8)
 
 
-def test_a_picture_that_stops_while_the_sound_goes_on_is_told(movie, tmp_path, monkeypatch):
+def test_a_picture_that_stops_while_the_sound_goes_on_is_reported(movie, tmp_path, monkeypatch):
     """Which is a loss. Connected to again, the stream is one without a picture."""
     monkeypatch.setattr(network, "TRACK_SILENCE_S", 3.0)
     short = make_movie(tmp_path / "short.mp4", duration_s=5.0)
@@ -314,7 +314,7 @@ def test_errors_are_words_without_secrets():
                 assert not any(secret in shown for secret in ("olga", "s3cret", "t0p"))
 
 
-def test_a_port_in_use_is_told():
+def test_a_port_in_use_is_reported():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         with pytest.raises(SourceError, match="is in use on this machine"):

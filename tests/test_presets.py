@@ -34,7 +34,7 @@ def test_an_override_wins_and_none_does_not():
         ("missing.yaml", {}, "no file"),
     ],
 )
-def test_wrong_choices_are_told(name, overrides, says):
+def test_wrong_choices_are_reported(name, overrides, says):
     with pytest.raises(ConfigError, match=says):
         presets.load(name, **overrides)
 
@@ -50,7 +50,7 @@ def test_wrong_choices_are_told(name, overrides, says):
         ("description: x", "the key 'language' is missing"),
     ],
 )
-def test_a_wrong_file_is_told(tmp_path, text, says):
+def test_a_wrong_file_is_reported(tmp_path, text, says):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=says):
@@ -75,7 +75,7 @@ def test_a_file_of_ones_own_works(tmp_path):
         ({"device": "mps"}, ConfigError, "nano runs on the CPU only"),
     ],
 )
-def test_choices_that_do_not_fit_each_other_are_told(overrides, error, says):
+def test_choices_that_do_not_fit_each_other_are_reported(overrides, error, says):
     with pytest.raises(error, match=says):
         loading.load(presets.load("nano", **overrides))
 

@@ -1,4 +1,4 @@
-"""Opening files with PyAV: what is wrong with one is told in words that help. All errors are SourceError."""
+"""Opening files with PyAV: what is wrong with one is said in words that help. All errors are SourceError."""
 
 from __future__ import annotations
 

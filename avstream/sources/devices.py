@@ -154,8 +154,8 @@ def pick(wanted: str, there: list[Microphone]) -> Microphone:
     if low.isdigit():
         found = [one for one in there if str(one.index) == low]
     else:
-        whole = [one for one in there if one.name.lower() == low]
-        found = whole or [one for one in there if low in one.name.lower()]
+        exact = [one for one in there if one.name.lower() == low]
+        found = exact or [one for one in there if low in one.name.lower()]
     if len(found) == 1:
         return found[0]
     names = "; ".join(f"{one.index} {one.name}" for one in found or there)

@@ -26,9 +26,9 @@ from pipelines.sounds.machines import (
     siren,
     smoke_alarm,
 )
+from pipelines.sounds.other_sounds import OTHERS
 from pipelines.sounds.strikes import church, door_buzz, door_chime, hand_bell, knocking, peal, ticking
 from pipelines.sounds.strings import guitar, piano
-from pipelines.sounds.unlabelled import OTHERS
 
 Synthesizer = Callable[[float, int, Rng], Signal]
 # label -> (synthesizer, weight): one is drawn for each call

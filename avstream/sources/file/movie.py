@@ -42,7 +42,7 @@ class Movie:
     `motion` asks for motion frames too.
 
     Sound is float32 (1 or 2, n) at the rate it begins with. With `start_s` and `end_s` (None: the end) only
-    [start_s, end_s) is read, and times stay those of the whole movie. `reached_s` is where the stream ended.
+    [start_s, end_s) is read, and times stay those of the movie. `reached_s` is where the stream ended.
     Creating one raises ConfigError for impossible limits and SourceError for what is not a movie.
     """
 

@@ -11,7 +11,7 @@ from collections import deque
 JUMP_S = 2.0  # stamps that leap further than this begin anew
 SETTLE_S = 2.0
 SLEW = 0.004  # seconds in a second
-STEP_S = 0.1  # corrected at once: the sender was held up for good, or told its wall clock
+STEP_S = 0.1  # corrected at once: the sender was held up for good, or reported its wall clock
 WINDOW_S = 10.0  # the least delay of so long is taken: clocks drift apart by under a millisecond in it
 BELIEVED_S = 0.3  # a sender's wall clock that puts the picture further back than this is not our time
 LATE_S = 1.0  # a playback this late starts over from where it is

@@ -22,7 +22,7 @@ BEHIND_S = 0.5  # decoding that is later than this skips to a key frame
 NO_KEY_S = 10.0  # a stream without key frames for so long has none: its pictures are decoded all the same
 SETTLING_S = 0.7  # senders begin with a burst or late, which would be placed wrong, and sound is put right slowly
 FAILURES = 50  # undecodable packets in a row: the stream has become something else
-LATE_PICTURES = {"mpegts": 2}  # format -> pictures that begin before libav knows that one is whole
+LATE_PICTURES = {"mpegts": 2}  # format -> pictures that begin before libav knows that one is complete
 
 
 @dataclass(frozen=True, slots=True)
