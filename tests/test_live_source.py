@@ -1,4 +1,4 @@
-"""A live source whole: real streams and a real sound server, which die, stall and come back."""
+"""A complete live source: real streams and a real sound server, which die, stall and come back."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ def nothing_left():
     """Whatever happened, the threads of a source end."""
     yield
     deadline = time.monotonic() + 8
-    while left := [t.name for t in threading.enumerate() if t.name.startswith(("capture ", "read "))]:
+    while left := [t.name for t in threading.enumerate() if t.name.startswith(("capture ", "read ", "watch "))]:
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
 
@@ -118,30 +118,30 @@ def test_picture_by_network_and_sound_by_microphone(movie, monkeypatch):
     check_items(items)
 
 
-def test_a_killed_stream_is_told_and_comes_back(movie):
+def test_a_killed_stream_is_reported_and_comes_back(movie):
     with sending(movie, over="http", coding="-c copy") as sender:
         source = LiveSource(camera=sender.url, microphone=None)
-        told, state = [], {"killed": False, "back": False}
+        reported, state = [], {"killed": False, "back": False}
 
         def until(items):
             if not state["killed"] and len(of(VideoFrame, items)) >= 3:
                 state["lost"] = weakref.ref(source._supervisors[0].feed)
                 sender.kill()
                 state["killed"] = True
-            elif source.problems and not told:
-                told.extend(source.problems)
+            elif source.problems and not reported:
+                reported.extend(source.problems)
                 sender.start()
                 state["mark"] = len(items)
-            return bool(told) and not source.problems and len(of(VideoFrame, items[state["mark"] :])) >= 3
+            return bool(reported) and not source.problems and len(of(VideoFrame, items[state["mark"] :])) >= 3
 
         items = read(source, until=until)
     check_items(items)
-    assert len(told) == 1 and told[0].kind == "no_stream" and told[0].retry_s == 0.5
+    assert len(reported) == 1 and reported[0].kind == "no_stream" and reported[0].retry_s == 0.5
     assert state["lost"]() is None  # with its decoder and its pictures
     assert any("the stream was lost once" in warning for warning in source.warnings)
 
 
-def test_a_stalled_stream_is_told_and_comes_back(movie):
+def test_a_stalled_stream_is_reported_and_comes_back(movie):
     with sending(movie) as sender:
         source = LiveSource(camera=sender.url, microphone=None)
         times = {}
@@ -150,15 +150,15 @@ def test_a_stalled_stream_is_told_and_comes_back(movie):
             if "stalled" not in times and len(of(VideoFrame, items)) >= 3:
                 sender.stall()
                 times["stalled"] = time.monotonic()
-            elif "stalled" in times and "told" not in times and source.problems:
-                times["told"] = time.monotonic()
+            elif "stalled" in times and "reported" not in times and source.problems:
+                times["reported"] = time.monotonic()
                 sender.resume()
                 times["mark"] = len(items)
-            return "told" in times and not source.problems and len(of(VideoFrame, items[times["mark"] :])) >= 3
+            return "reported" in times and not source.problems and len(of(VideoFrame, items[times["mark"] :])) >= 3
 
         items = read(source, until=until)
     check_items(items)
-    assert times["told"] - times["stalled"] < 8.0
+    assert times["reported"] - times["stalled"] < 8.0
     marks = [mark.time_s for mark in of(Watermark, items)]
     assert max(np.diff(marks)) < 1.0  # windows went on
 
@@ -274,7 +274,7 @@ def test_close_before_and_twice_and_from_elsewhere(movie):
         ({"camera": __file__, "microphone": None}, "add --realtime .* or use `avstream file"),
     ],
 )
-def test_what_makes_no_sense_is_told_at_once(options, words):
+def test_what_makes_no_sense_is_reported_at_once(options, words):
     with pytest.raises(ConfigError, match=words) as caught:
         LiveSource(**options)
     assert "s3cret" not in str(caught.value)

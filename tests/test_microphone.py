@@ -1,4 +1,4 @@
-"""A real sound server: what is played is heard, at the right time; when the server dies or hangs, that is told."""
+"""A real sound server: what is played is heard, at the right time; when the server dies or hangs, that is reported."""
 
 import shlex
 import subprocess
@@ -93,7 +93,7 @@ def test_a_chirp_is_heard_when_it_is_played(pulse, chirp, device):
     assert earliest_s < first.monotonic_s + np.argmax(np.abs(first.samples[0]) > 0.05) / RATE < latest_s
 
 
-def test_a_server_that_dies_is_told_and_a_new_feed_hears_the_next_one(pulse):
+def test_a_server_that_dies_is_reported_and_a_new_feed_hears_the_next_one(pulse):
     feed = MicrophoneFeed("pulse")
     blocks = iter(feed)
     next(blocks)
@@ -111,7 +111,7 @@ def test_a_server_that_dies_is_told_and_a_new_feed_hears_the_next_one(pulse):
     again.close()
 
 
-def test_a_microphone_that_is_unplugged_is_told_and_heard_again_when_it_is_back(pulse):
+def test_a_microphone_that_is_unplugged_is_reported_and_heard_again_when_it_is_back(pulse):
     feed = MicrophoneFeed("pulse")
     blocks = iter(feed)
     next(blocks)
@@ -171,7 +171,7 @@ for _ in range(int(sys.argv[1])):
             if sys.stdin.readline() == "enough\\n":
                 sys.exit()
     except SourceError as error:
-        print("told:", error, flush=True)
+        print("lost:", error, flush=True)
 """
 
 
@@ -192,11 +192,11 @@ def listener():
         program.communicate()
 
 
-def test_a_server_that_hangs_is_told_and_does_not_hang_the_exit(pulse, listener):
+def test_a_server_that_hangs_is_reported_and_does_not_hang_the_exit(pulse, listener):
     program = listener(1)
     pulse.freeze()
     rest, _ = program.communicate("go on\n" * 100, timeout=20)
-    assert rest.splitlines()[-1].startswith("told: the microphone gives no sound")
+    assert rest.splitlines()[-1].startswith("lost: the microphone gives no sound")
     assert program.returncode == 0
 
 
@@ -204,7 +204,7 @@ def test_a_server_that_hung_is_heard_again(pulse, listener):
     program = listener(100)
     pulse.freeze()
     line = ""
-    while not line.startswith("told"):
+    while not line.startswith("lost"):
         program.stdin.write("go on\n")
         line = program.stdout.readline()
     pulse.thaw()
@@ -215,7 +215,7 @@ def test_a_server_that_hung_is_heard_again(pulse, listener):
     assert program.returncode == 0
 
 
-def test_a_slow_reader_loses_the_oldest_and_that_is_counted_and_told(pulse, monkeypatch):
+def test_a_slow_reader_loses_the_oldest_and_that_is_counted_and_reported(pulse, monkeypatch):
     monkeypatch.setattr("avstream.sources.live.microphone.MOST", 3)
     feed, came, go_on = MicrophoneFeed("pulse"), [], threading.Event()
 
@@ -245,7 +245,7 @@ def wait_until(condition):
         time.sleep(0.05)
 
 
-def test_an_unknown_device_is_told_with_those_there_are(pulse):
+def test_an_unknown_device_is_reported_with_those_there_are(pulse):
     with pytest.raises(SourceError, match=r"no microphone is called 'USB'; there are: .*pulse.*avstream devices"):
         next(iter(MicrophoneFeed("USB")))
 

@@ -1,15 +1,14 @@
 """A microphone of this machine as a Feed of sound, by PortAudio. It knows no pictures and no stream time.
 
-PortAudio tells nothing when the sound server dies, and hangs when that hangs. So its calls are made on the pump's
-thread, which may be left behind, and a silence of blocks counts as a loss.
+PortAudio tells nothing when the sound server dies, and hangs when that hangs. So its calls are made by a watchdog, a
+thread that may be left behind, and a silence of blocks counts as a loss.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +19,7 @@ from avstream.errors import SourceError
 from avstream.sources.devices import Microphone, inputs, pick
 from avstream.sources.live import portaudio
 from avstream.sources.live.capture import CapturedSound
-from avstream.sources.live.pump import Pump
+from avstream.sources.live.pump import Handover
 
 RATE_HZ = 48_000
 BLOCK_S = 0.1  # smaller ones come by the thousand, and cost more than the narrator
@@ -36,59 +35,57 @@ class MicrophoneFeed:
     """The sound of one microphone in blocks of 100 ms, given by number, by (part of) its name, or "" for the default.
 
     48 kHz if it can, else at its usual rate; one or two channels. A block is stamped by when PortAudio says that its
-    first sample was heard.
+    first sample was heard. PortAudio's own thread puts the blocks into one queue, and whoever iterates reads them.
     """
 
     def __init__(self, device: str) -> None:
         self.name = f"microphone {device}" if device else "the microphone"
         self._device = device
-        self._heard: queue.SimpleQueue[CapturedSound | None] = queue.SimpleQueue()  # the pump bounds what waits
-        self._closed, self._lost, self._released = threading.Event(), threading.Event(), threading.Event()
         self._rate_hz, self._latency_s = RATE_HZ, 0.0
-        self._pump: Pump[CapturedSound] = Pump(
-            self._blocks(), name=f"read {self.name}", most=MOST, first_s=FIRST_S, silence_s=SILENCE_S
-        )
+        self._blocks: Handover[CapturedSound] = Handover(most=MOST, first_s=FIRST_S, silence_s=SILENCE_S)
+        self._ended = threading.Event()
+        self._watchdog = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
 
     @property
     def lost(self) -> dict[str, int]:
         """What was dropped because the reader was slow -> how often; empty when all is well."""
-        return {"blocks of sound dropped": self._pump.dropped} if self._pump.dropped else {}
+        return {"blocks of sound dropped": self._blocks.dropped} if self._blocks.dropped else {}
 
     def __iter__(self) -> Iterator[CapturedSound]:
         """Blocks as they come. Raises SourceError when it isn't there, can't be opened, or is lost."""
-        if self._closed.is_set():
+        if self._ended.is_set():
             return
+        self._watchdog.start()
         try:
-            yield from self._pump
+            yield from self._blocks
         except TimeoutError:
             raise SourceError(
                 f"{self.name} gives no sound", "check its plug, and whether the sound server is well"
             ) from None
         finally:
             self.close()
-            if not self._released.wait(RELEASE_S):
+            self._watchdog.join(RELEASE_S)
+            if self._watchdog.is_alive():
                 portaudio.abandon()
 
     def close(self) -> None:
-        """End the iteration at once; a device that hangs keeps its thread, which can't be ended."""
-        self._closed.set()
-        self._heard.put(None)
-        self._pump.close()
+        """End the iteration at once; a device that hangs keeps its watchdog, which can't be ended."""
+        self._ended.set()
+        self._blocks.close()
 
-    def _blocks(self) -> Generator[CapturedSound, None, None]:
-        """Open and read, on the pump's thread: every call here may block."""
+    def _watch(self) -> None:
+        """Open the device, ask now and then whether it lives, and close it: any call here may hang."""
         try:
             stream = self._open()
             try:
-                while not self._closed.is_set():
-                    block = self._next(stream)
-                    if block is not None:
-                        yield block
+                while not self._ended.wait(WATCH_S) and stream.active:
+                    pass
             finally:
                 with suppress(SourceError):  # the sound system hangs: the loss is what matters
                     portaudio.close(stream)
-        finally:
-            self._released.set()
+            raise SourceError(f"{self.name} was lost", "check its plug, and whether the sound server runs")
+        except BaseException as error:
+            self._blocks.end(error)
 
     def _open(self) -> Any:
         """A stream that runs. Raises SourceError."""
@@ -119,31 +116,21 @@ class MicrophoneFeed:
                 ) from error
         return stream
 
-    def _next(self, stream: Any) -> CapturedSound | None:
-        """The next block, or None after WATCH_S without one. Raises SourceError when the device is gone."""
-        with suppress(queue.Empty):
-            block = self._heard.get(timeout=WATCH_S)
-            if block is not None:
-                return block
-        if not self._closed.is_set() and (self._lost.is_set() or not stream.active):
-            raise SourceError(f"{self.name} was lost", "check its plug, and whether the sound server runs")
-        return None
-
     def _hear(self, data: NDArray[np.float32], count: int, times: Any, status: object) -> None:
-        """PortAudio's callback: `data` is (count, channels), and its own."""
-        if self._closed.is_set():
-            return  # a stream that could not be closed, as its server hung, comes back
+        """PortAudio's callback: `data` is (count, channels), and its own.
+
+        It may come after `close`, when a stream could not be closed as its server hung: the queue then takes nothing.
+        """
         now_s, length_s = time.monotonic(), count / self._rate_hz
         age_s = times.currentTime - times.inputBufferAdcTime
         if times.inputBufferAdcTime <= 0 or not 0 <= age_s <= OLDEST_S:
             age_s = length_s + self._latency_s
         age_s = max(age_s, length_s)  # the first block after a start is said to be younger than it is long
-        self._heard.put(CapturedSound(now_s - age_s, self._rate_hz, np.array(data.T, order="C")))
+        self._blocks.put(CapturedSound(now_s - age_s, self._rate_hz, np.array(data.T, order="C")))
 
     def _finish(self) -> None:
         """PortAudio's callback when a stream ends, whyever."""
-        self._lost.set()
-        self._heard.put(None)
+        self._ended.set()
 
 
 def usable_rate_hz(library: Any, microphone: Microphone, channels: int) -> int:

@@ -1,4 +1,4 @@
-"""Something that may block for ever, read on a thread of its own, so that its reader can always stop waiting.
+"""Between something that may block for ever and its reader, who can always stop waiting: one bounded queue.
 
 It knows nothing of what it carries.
 """
@@ -13,32 +13,27 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Pump(Generic[T]):
-    """Iterates `items` on a daemon thread into a bounded queue, and hands them over in its own iteration.
+class Handover(Generic[T]):
+    """A bounded queue: one thread puts items in until it says `end`, another iterates over them until `close`.
 
-    When the queue is full the thread waits if `waits` is set, else the oldest item is dropped and counted. After
-    `close` the thread is left to itself: it ends, and closes `items`, as soon as `items` comes up with something.
+    When it is full, `put` waits if `waits` is set, else the oldest item is dropped and counted.
     """
 
-    def __init__(
-        self, items: Generator[T, None, None], *, name: str, most: int, first_s: float, silence_s: float
-    ) -> None:
+    def __init__(self, *, most: int, first_s: float, silence_s: float) -> None:
         """`first_s` is how long the first item may take, `silence_s` every other; `most` fit into the queue."""
         self.waits, self.silence_s = False, silence_s
         self.dropped = 0
-        self._source, self._most, self._first_s = items, most, first_s
+        self._most, self._first_s = most, first_s
         self._changed = threading.Condition()
         self._queue: deque[T] = deque()
         self._ended = self._closed = False
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __iter__(self) -> Iterator[T]:
-        """The items, until they end or `close` is called; passes on what they raise.
+        """The items, until they end or `close` is called; raises what they ended with.
 
         Raises TimeoutError when nothing came for too long.
         """
-        self._thread.start()
         patience_s = self._first_s
         while True:
             with self._changed:
@@ -55,33 +50,8 @@ class Pump(Generic[T]):
             patience_s = self.silence_s
             yield item
 
-    def close(self) -> None:
-        """End the iteration at once, from any thread; harmless when repeated."""
-        with self._changed:
-            self._closed = True
-            self._queue.clear()
-            self._changed.notify_all()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread still reads, or hangs."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            for item in self._source:
-                if not self._put(item):
-                    break
-            self._source.close()
-        except BaseException as error:
-            if not self._closed:  # nobody will ask, and the error would hold what it went through
-                self._failure = error
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _put(self, item: T) -> bool:
-        """Whether more is wanted."""
+    def put(self, item: T) -> bool:
+        """Hand an item over; whether more is wanted."""
         with self._changed:
             if self.waits:
                 self._changed.wait_for(lambda: len(self._queue) < self._most or self._closed)
@@ -92,3 +62,54 @@ class Pump(Generic[T]):
                 self._queue.append(item)
                 self._changed.notify_all()
             return not self._closed
+
+    def end(self, failure: BaseException | None = None) -> None:
+        """Nothing more comes: the iteration ends after what waits, with the failure if there is one."""
+        with self._changed:
+            if not self._closed:  # else nobody will ask, and the error would hold what it went through
+                self._failure = failure
+            self._ended = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the iteration at once, from any thread; harmless when repeated."""
+        with self._changed:
+            self._closed = True
+            self._queue.clear()
+            self._changed.notify_all()
+
+
+class Pump(Handover[T]):
+    """Iterates `items` on a daemon thread of its own, which starts with the iteration over the pump.
+
+    After `close` the thread is left to itself: it ends, and closes `items`, as soon as `items` comes up with something.
+    """
+
+    def __init__(
+        self, items: Generator[T, None, None], *, name: str, most: int, first_s: float, silence_s: float
+    ) -> None:
+        """See Handover."""
+        super().__init__(most=most, first_s=first_s, silence_s=silence_s)
+        self._source = items
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __iter__(self) -> Iterator[T]:
+        """See Handover."""
+        self._thread.start()
+        yield from super().__iter__()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread still reads, or hangs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        failure = None
+        try:
+            for item in self._source:
+                if not self.put(item):
+                    break
+            self._source.close()
+        except BaseException as error:
+            failure = error
+        self.end(failure)
