@@ -128,3 +128,9 @@ COMMANDS = sorted(path.stem for path in (Path(__file__).parents[1] / "pipelines"
 def test_every_command_explains_itself(name):
     done = pipeline(name, "--help")
     assert done.returncode == 0 and "--" in done.stdout
+
+
+def test_the_readme_has_a_line_for_every_command():
+    readme = (Path(__file__).parents[1] / "pipelines" / "README.md").read_text(encoding="utf-8")
+    named = [line.split("`")[1].split(" ")[0] for line in readme.splitlines() if line.startswith("| `")]
+    assert sorted(name for name in named if not name.endswith("/")) == COMMANDS
