@@ -20,15 +20,9 @@ from typing import Any
 
 import aiomqtt
 
-from tests.system import need
+from tests.system import free_port, need
 
 DEADLINE_S = 20.0  # for whatever a test waits for; far more than it takes
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], Any], within_s: float = DEADLINE_S) -> None:

@@ -13,8 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.stream_servers import free_port
-from tests.system import lack
+from tests.system import free_port, lack
 
 PYTHON = "/usr/bin/python3"
 NEEDS = "apt install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly"

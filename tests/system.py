@@ -1,9 +1,24 @@
 """System parts that tests need. In CI a missing one fails the test, elsewhere it skips with the reason."""
 
 import os
+import random
 import shutil
+import socket
+from contextlib import suppress
 
 import pytest
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port on 127.0.0.1 that nobody uses now.
+
+    Below those that the system gives out by itself, and at random: nobody takes it until whoever it is for has it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 30_000)
+        with suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def need(*programs: str) -> None:

@@ -15,9 +15,10 @@ from avstream.doctor import machine, models
 from avstream.doctor.broker import check_broker
 from avstream.doctor.check import Check
 from avstream.doctor.report import checks, print_checks, run
-from tests.broker import Certificates, Mosquitto, free_port
+from tests.broker import Certificates, Mosquitto
 from tests.display import x_server
 from tests.pulse import pulse_server
+from tests.system import free_port
 
 SECRET = "hunter2"
 
