@@ -224,7 +224,7 @@ def test_another_file_of_the_same_name_is_another_key(clips):
 
 def test_a_damaged_shard_and_a_missing_store_say_what_to_do(tmp_path):
     store = Store.create(tmp_path, "audio", "clap:x/y", "abc")
-    store.add("k", torch.ones(3))
+    store.add("k", np.ones(3, np.float32))
     store.flush()
     torch.testing.assert_close(Store.find(tmp_path, "audio", "clap:x/y").read(["k"]), torch.ones(1, 3))
     with pytest.raises(SourceError, match=r"no vision vectors of nano .*there: none.*make_embeddings"):

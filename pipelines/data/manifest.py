@@ -76,10 +76,9 @@ def parse(found: object) -> Row:
     sources = found.get("sources", {})
     if not isinstance(sources, dict) or set(sources) - set(SOURCES):
         raise ValueError(f"sources must have only {', '.join(SOURCES)}, found {sources!r}")
-    return Row(
-        clip, float(start), split, _scores(found.get("scores", {})), _texts(found.get("captions", []), "captions"),
-        *(_texts(sources.get(name, []), f"sources.{name}") for name in SOURCES), sound=sound,
-    )  # fmt: skip
+    visible, invisible, silent = (_texts(sources.get(name, []), f"sources.{name}") for name in SOURCES)
+    scores, captions = _scores(found.get("scores", {})), _texts(found.get("captions", []), "captions")
+    return Row(clip, float(start), split, scores, captions, visible, invisible, silent, sound)
 
 
 def _is_number(value: object) -> bool:

@@ -49,6 +49,7 @@ class Training:
             self._optimizer, factor=FACTOR, patience=plan.patience
         )
         self.epoch, self.step, self._total, self.best, self.spent_s = 0, 0, 0.0, math.inf, 0.0
+        self._random = torch.get_rng_state()  # for dropout, whatever else draws before `run`
 
     @property
     def done(self) -> bool:
@@ -63,6 +64,7 @@ class Training:
     def run(self, stop: Stop, progress: Callable[[int], None]) -> None:
         """Train. `progress` hears the number of epochs that are done. Raises ModelError when a loss is not finite."""
         saved = time.monotonic()
+        torch.set_rng_state(self._random)
         while not self.done:
             order = self._order()
             while self.step < self.steps:
@@ -177,7 +179,7 @@ class Training:
         self._schedule.load_state_dict(state["schedule"])
         self.epoch, self.step, self._total = state["epoch"], state["step"], state["total"]
         self.best, self.spent_s = state["best"], state["spent_s"]
-        torch.set_rng_state(state["random"])
+        self._random = state["random"]
         if "random_cuda" in state and self._device.type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"], self._device)
 

@@ -24,7 +24,7 @@ from avstream.wording import LABELS
 from pipelines.train_language import IMAGE, LR, Example, assemble, export, loss_of, tokenizer
 from pipelines.train_vision import CONFIG, scene
 
-SCENES, STEPS, BATCH = 1200, 400, 16
+BATCH = 16
 CHUNK = 32
 
 
@@ -50,7 +50,7 @@ def example(tokens: Tensor, labels: list[str], words: object) -> Example:
 
 
 def train_on_pictures(
-    folder: Path, seed: int, steps: int = STEPS, progress: Callable[[int, float], None] = lambda *_: None
+    folder: Path, seed: int, scenes: int, steps: int, progress: Callable[[int, float], None] = lambda *_: None
 ) -> Path:
     """Train projector and language model on top of nano's tower, and write a checkpoint that `--language` takes.
 
@@ -63,7 +63,7 @@ def train_on_pictures(
     tower = CLIPVisionModel(CONFIG).eval()
     tower.load_state_dict(llava.vision_parts()["tower"].state_dict())
     words = tokenizer()
-    examples = [example(tokens, labels, words) for tokens, labels in look(tower, SCENES, seed)]
+    examples = [example(tokens, labels, words) for tokens, labels in look(tower, scenes, seed)]
     model = assemble(tower, words)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=0.01)

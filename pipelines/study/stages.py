@@ -5,31 +5,41 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from avstream.alignment import ProjectionMLP
 from avstream.checkpoints import NANO
 from avstream.errors import AvstreamError
 from pipelines import evaluate_generation, evaluate_retrieval, make_embeddings, make_manifest, train_projection
-from pipelines.study.corpus import make_corpus
+from pipelines.projection.mlp import ProjectionMLP
+from pipelines.study.corpus import CLIPS, make_corpus
 from pipelines.study.language import train_on_pictures
 
 SEED = 1
 AUDIO = "whisperclip:nano"
 SEEDS = ("1", "2", "3")
-# the paper's rate and epochs are for half a million pairs; a thousand pairs give 8 steps an epoch
-OURS = ("--lr", "1e-3", "--epochs", "60", "--patience", "8")
-TRAININGS: dict[str, tuple[str, ...]] = {
-    "ours": OURS,
+TRAININGS: dict[str, tuple[str, ...]] = {  # what differs from `Scale.ours`; `paper` has the paper's rate and epochs
+    "ours": (),
     "paper": (),
-    **{loss: (*OURS, "--loss", loss) for loss in ("infonce", "distribution", "cosine", "mse")},
-    **{pooling: (*OURS, "--pooling", pooling) for pooling in ("final", "middle", "last2", "weighted")},
+    **{loss: ("--loss", loss) for loss in ("infonce", "distribution", "cosine", "mse")},
+    **{pooling: ("--pooling", pooling) for pooling in ("final", "middle", "last2", "weighted")},
 }
 ALPHAS = ("0", "0.25", "0.5", "0.75", "1")
 TOKENS = ("0", "15", "50", "100")  # 100 patches are all; the paper's 150 is all here
-LIMIT = "60"  # clips that are described
 SCORERS = ("--bert", "none", "--clip", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is made, trained and said. The page is written at the default's."""
+
+    clips: Mapping[str, int] = field(default_factory=lambda: CLIPS)
+    # the paper's rate and epochs are for half a million pairs; a thousand pairs give 8 steps an epoch
+    ours: tuple[str, ...] = ("--lr", "1e-3", "--epochs", "60", "--patience", "8")
+    scenes: int = 1200
+    steps: int = 400  # of the language model
+    limit: str = "60"  # clips that are described
 
 
 class Stopped(AvstreamError):
@@ -43,8 +53,8 @@ class Stopped(AvstreamError):
 class Study:
     """The folder of a study: each step is done once, and its CPU seconds are noted."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, scale: Scale | None = None) -> None:
+        self.folder, self.scale = folder, scale or Scale()
         self._log = folder / "steps.json"
         folder.mkdir(parents=True, exist_ok=True)
         self.steps: dict[str, float] = json.loads(self._log.read_text()) if self._log.is_file() else {}
@@ -78,16 +88,34 @@ class Study:
 
 def run(study: Study) -> None:
     """Everything that the page needs. Raises AvstreamError."""
-    corpus, data = study.folder / "corpus", study.data
-    study.step("corpus", lambda: make_corpus(corpus, SEED) and None)
+    corpus, data, scale = study.folder / "corpus", study.data, study.scale
+    study.step("corpus", lambda: make_corpus(corpus, SEED, scale.clips) and None)
     release = ["ave2", str(corpus / "data"), "--media", str(corpus / "clips"), "--out", str(study.manifest)]
     study.step("manifest", lambda: make_manifest.main(release))
     study.step("vectors", lambda: make_embeddings.main([*data, "--audio", AUDIO]))
-    study.step("language model of pictures only", lambda: train_on_pictures(study.folder / "pictures", SEED) and None)
+    pictures = study.folder / "pictures"
+    study.step(
+        "language model of pictures only",
+        lambda: train_on_pictures(pictures, SEED, scale.scenes, scale.steps) and None,
+    )
     study.step("the shipped projection", lambda: keep_shipped(Path(study.weights("shipped", "0"))))
     for name, options in TRAININGS.items():
+        ours = () if name == "paper" else scale.ours
         out = str(study.folder / "projection" / name)
-        command = [*data, "--audio", AUDIO, "--seeds", *SEEDS, *options, "--threads", "1", "--out", out, "--resume"]
+        command = [
+            *data,
+            "--audio",
+            AUDIO,
+            "--seeds",
+            *SEEDS,
+            *ours,
+            *options,
+            "--threads",
+            "1",
+            "--out",
+            out,
+            "--resume",
+        ]
         study.step(f"train {name}", lambda command=command: train_projection.main(command))  # type: ignore[misc]
         measure_retrieval(study, name, SEEDS, ALPHAS if name == "ours" else ("0", "1"))
     measure_retrieval(study, "shipped", ("0",), ("0", "1"))
@@ -107,7 +135,8 @@ def measure_generation(study: Study, speaker: str) -> None:
     """A language model under k x zero and drop, raw and projected; and under every alpha, at k = 15."""
     language = str(study.folder / "pictures") if speaker == "pictures" else "nano"
     shipped = [study.weights("shipped", "0")] if speaker == "nano" else []
-    common = ["--manifest", str(study.manifest), "--language", language, "--audio", AUDIO, "--limit", LIMIT, *SCORERS]
+    common = ["--manifest", str(study.manifest), "--language", language, "--audio", AUDIO, "--limit", study.scale.limit]
+    common += SCORERS
     grid = ["--alignment", "raw", study.weights("ours", "1"), *shipped, "--tokens", *TOKENS]
     alphas = ["--alignment", "raw", study.weights("ours", "1"), "--alpha", *ALPHAS, "--tokens", "15"]
     out = study.folder / "generation" / speaker
@@ -123,6 +152,6 @@ def measure_generation(study: Study, speaker: str) -> None:
 
 def keep_shipped(path: Path) -> None:
     """Nano's own projection with the notes that evaluation reads."""
-    mlp = ProjectionMLP.load(NANO / "alignment.safetensors", 192, 192)
+    mlp = ProjectionMLP.load(NANO / "alignment.safetensors")
     path.parent.mkdir(parents=True, exist_ok=True)
     mlp.save(path, {"audio": AUDIO, "vision": "nano", "pooling": "average", "loss": "shipped", "seed": "0"})
