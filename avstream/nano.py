@@ -52,13 +52,15 @@ class NanoAudio(AudioEncoder):
 
     def encode_batch(self, clips: Sequence[Floats]) -> Floats:
         """Mono float32 clips (n_i,) at 16 kHz -> (B, 192). Shorter than the window: zeros are added; longer: cut."""
-        return np.stack([self._encode(clip) for clip in clips])
+        found = [self.layers(clip) for clip in clips]
+        return np.stack([layers.mean(axis=0) if self._fuse_layers else layers[-1] for layers in found])
 
-    def _encode(self, samples: Floats) -> Floats:
+    def layers(self, samples: Floats) -> Floats:
+        """The time mean of each encoder layer, (L, 192), for a sound as `encode` takes it."""
         window = np.zeros((1, self.samples), np.float32)
         window[0, : len(samples)] = samples[: self.samples]
         (layers,) = self._session.run(None, {"samples": window})
-        return layers.mean(axis=0) if self._fuse_layers else layers[-1]
+        return layers
 
 
 class NanoTower:

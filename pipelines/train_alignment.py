@@ -1,9 +1,8 @@
 """Nano's projection: sound vectors into the vision tower's space, by the paper's losses (SoundCLIP, section 3.3).
 
-Bidirectional InfoNCE between f_a and the CLS token c (tau = 0.07), plus the distribution loss
-lambda * (|mu_a - mu_v|^2 + |sigma_a - sigma_v|^2), lambda = 0.02. Ours: a batch holds each label once, since two
-scenes of one label are no negatives of each other; and half of the positives are the sounding thing's own patches
-instead of CLS, so that the vector also finds its place in the picture.
+For any other encoder and tower there is `python -m pipelines.train_projection`. Ours, for nano's own data: a batch
+holds each label once, since two scenes of one label are no negatives of each other; and half of the positives are the
+sounding thing's own patches instead of CLS, so that the vector also finds its place in the picture.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, cross_entropy, normalize
+from torch.nn.functional import cosine_similarity
 from transformers import CLIPVisionModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
@@ -24,13 +23,13 @@ from avstream.checkpoints import NANO
 from avstream.encoders.whisper import fuse
 from avstream.wording import LABELS
 from pipelines.nano.encoder import LogMel
+from pipelines.projection.losses import both
 from pipelines.projection.mlp import ProjectionMLP
 from pipelines.scenes.compose import DRAWN, compose
 from pipelines.sounds.batches import Sampler
 from pipelines.sounds.corpus import load_corpus
 from pipelines.train_vision import HELD_OUT, SIDE, SIZE_PX, WIDTH, normalized
 
-TAU, LAMBDA = 0.07, 0.02
 STEPS, LR = 4000, 5e-4
 CHUNK = 64
 
@@ -94,15 +93,6 @@ def mask_of(box: tuple[float, float, float, float]) -> Tensor:
     return mask.flatten()
 
 
-def loss_of(f: Tensor, v: Tensor) -> Tensor:
-    """InfoNCE both ways and the distribution loss, f and v (B, d)."""
-    logits = normalize(f, dim=-1) @ normalize(v, dim=-1).T / TAU
-    truth = torch.arange(len(f))
-    contrast = (cross_entropy(logits, truth) + cross_entropy(logits.T, truth)) / 2
-    shift = (f.mean(0) - v.mean(0)).square().sum() + (f.std(0) - v.std(0)).square().sum()
-    return contrast + LAMBDA * shift
-
-
 def targets_of(scenes: Scenes, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """For every label one scene that has it: its CLS, or the mean of the thing's own patches. Labels (B,), (B, d)."""
     labels, vectors = [], []
@@ -126,7 +116,7 @@ def train(sounds: Sounds, scenes: Scenes, seed: int) -> ProjectionMLP:
     for _ in range(STEPS):
         labels, v = targets_of(scenes, rng)
         chosen = torch.stack([pools[label][int(rng.integers(len(pools[label])))] for label in labels.tolist()])
-        loss = loss_of(projection(sounds.vectors[chosen]), v)
+        loss = both(projection(sounds.vectors[chosen]), v)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

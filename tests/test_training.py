@@ -9,8 +9,9 @@ import torch
 from transformers import CLIPVisionModel
 
 from avstream.wording import LABELS
+from pipelines.projection.losses import both
 from pipelines.projection.mlp import ProjectionMLP
-from pipelines.train_alignment import Scenes, Sounds, evaluate, loss_of, train
+from pipelines.train_alignment import Scenes, Sounds, evaluate, train
 from pipelines.train_language import Examples, assemble, export, tokenizer
 from pipelines.train_language import loss_of as language_loss
 from pipelines.train_language import train as train_language
@@ -63,7 +64,7 @@ def test_the_alignment_loss_equals_its_formula_in_numpy():
     columns = -np.diag(logits - np.log(np.exp(logits).sum(0, keepdims=True)))
     shift = ((f.mean(0) - v.mean(0)) ** 2).sum() + ((f.std(0, ddof=1) - v.std(0, ddof=1)) ** 2).sum()
     want = (rows.mean() + columns.mean()) / 2 + 0.02 * shift
-    assert float(loss_of(torch.from_numpy(f), torch.from_numpy(v))) == pytest.approx(want)
+    assert float(both(torch.from_numpy(f), torch.from_numpy(v))) == pytest.approx(want)
 
 
 def test_the_language_model_learns_and_comes_back_from_its_files(world, tmp_path):

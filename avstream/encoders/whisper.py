@@ -44,12 +44,21 @@ class Whisper(AudioEncoder):
     @torch.inference_mode()
     def encode_batch(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Mono float32 clips (n_i,) at 16 kHz -> (B, dim). Shorter than the window: zeros are added; longer: cut."""
+        return fuse(self._hidden_states(clips), self._fuse_layers).float().numpy(force=True)
+
+    @torch.inference_mode()
+    def layers(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The time mean of each encoder layer, (L, dim), for a sound as `encode` takes it."""
+        states = self._hidden_states([samples])[1:]
+        return torch.stack([layer[0].mean(dim=0) for layer in states]).float().numpy(force=True)
+
+    def _hidden_states(self, clips: Sequence[NDArray[np.float32]]) -> tuple[Tensor, ...]:
         mel = self._features(
             list(clips), sampling_rate=self.rate_hz, padding="max_length", max_length=self._samples,
             truncation=True, return_tensors="pt",
         ).input_features  # fmt: skip
         output = self._encoder(mel.to(self._device, self._dtype), output_hidden_states=True)
-        return fuse(output.hidden_states, self._fuse_layers).float().numpy(force=True)
+        return output.hidden_states
 
 
 def fuse(hidden_states: tuple[Tensor, ...], fuse_layers: bool) -> Tensor:

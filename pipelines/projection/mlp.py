@@ -32,9 +32,9 @@ class ProjectionMLP(nn.Module):
         """(..., d_a) -> (..., width)."""
         return self.layers(vector)
 
-    def save(self, path: Path) -> None:
-        """Write the weights, float16, as safetensors."""
-        save_file({key: value.half().contiguous() for key, value in self.state_dict().items()}, path)
+    def save(self, path: Path, notes: dict[str, str] | None = None) -> None:
+        """Write the weights, float16, as safetensors; `notes` go into the file's own metadata."""
+        save_file({key: value.half().cpu().contiguous() for key, value in self.state_dict().items()}, path, notes)
 
     @classmethod
     def load(cls, path: Path) -> ProjectionMLP:
