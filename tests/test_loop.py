@@ -65,13 +65,13 @@ def test_a_failing_sink_costs_only_itself():
     good, bad = RecordingSink("good"), RecordingSink("bad", fails_after=3)
     report = narrate(MemorySource(60), ScriptedNarrator(), [bad, good])
     assert indices(good) == list(range(58)) and indices(bad) == [0, 1, 2] and bad.closed == 1
-    assert [str(error) for error in report.errors] == ["bad is full: make room"]
+    assert [str(error) for error in report.errors] == ["bad is full; make room"]
     assert report.exit_code == SinkError.exit_code
 
 
 def test_the_error_of_the_last_write_is_not_lost():
     report = narrate(MemorySource(10), ScriptedNarrator(), [RecordingSink(fails_after=7, takes_s=0.02)])
-    assert [str(error) for error in report.errors] == ["recording is full: make room"]
+    assert [str(error) for error in report.errors] == ["recording is full; make room"]
 
 
 def test_when_nobody_listens_any_more_it_ends():

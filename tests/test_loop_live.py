@@ -151,7 +151,7 @@ def test_a_sink_that_fails_costs_only_itself():
     bad, good, heard = RecordingSink("bad", fails_after=3), RecordingSink("good"), []
     live = made(playing(), bad, good)
     run([live], ringer(), on_error=heard.append)
-    assert [str(error) for error in heard] == ["bad is full: make room"] == [str(error) for error in live.report.errors]
+    assert [str(error) for error in heard] == ["bad is full; make room"] == [str(error) for error in live.report.errors]
     assert len(bad.news) == 3 and bad.closed == 1 and len(good.narrations) > 8
 
 
