@@ -28,7 +28,7 @@ def problems_of(status: Status | None, now_s: float) -> tuple[Problem, ...]:
     """
     if status is None:
         return ()
-    found = [problem if isinstance(problem, Problem) else _guessed(problem, status) for problem in status.problems]
+    found = list(status.problems)
     if not any(problem.kind in DEAF for problem in found) and now_s - status.time_s > SILENT_S:
         words = f"nothing came from {status.source} for over {SILENT_S:.0f} s"
         found.append(Problem("no_sound", status.source, words, BUSY, status.time_s))
@@ -44,13 +44,3 @@ def in_full(problem: Problem) -> str:
     """All of a problem on one line."""
     head = headline(problem)
     return f"{head}: {problem.found}; {problem.fix}" if head else f"{problem.found}; {problem.fix}"
-
-
-def _guessed(text: str, status: Status) -> Problem:
-    kind: ProblemKind = "broker_away"
-    if "microphone" in text or "PortAudio" in text:
-        kind = "no_sound"
-    elif "camera" in text:
-        kind = "no_picture"
-    found, _, fix = text.partition(": ")
-    return Problem(kind, status.source, found, fix, status.time_s)
