@@ -53,7 +53,7 @@ def status(time_s: float = 3.0, *, level_dbfs: float = -20.0, problems: tuple[Pr
 
 def hub_for(port: int, *, base: str = "", rules: Rules | None = None, **options) -> MqttHub:
     there = Broker.parse(f"mqtt://127.0.0.1:{port}/{base}", **options)
-    return MqttHub(there, version="0.1.0", changed=change(rules or Rules()))
+    return MqttHub(there, version="0.1.0", model="nano", changed=change(rules or Rules()))
 
 
 @asynccontextmanager

@@ -11,14 +11,19 @@ import cv2
 import numpy as np
 import pytest
 
+from avstream import cli
 from avstream.errors import ConfigError
+from avstream.records import Problem
 from avstream.sinks.mqtt import service as mqtt
 from avstream.sinks.mqtt import topics as mqtt_topics
+from avstream.sinks.mqtt.forget import forget
 from avstream.sinks.mqtt.service import Broker, MqttHub
+from avstream.wording import LABELS as LABELS_OF_NANO
 from tests import mqtt_parts as parts
 from tests.broker import Ear, Mosquitto, until
 from tests.mqtt_parts import INFO, LABELS, LOST, Rules, event, hub_for, in_loop, narration, running, status
 
+RETRY_MAX_S = mqtt.RETRY_MAX_S
 DOCS = Path(__file__).parent.parent / "docs" / "mqtt.md"
 
 
@@ -86,21 +91,18 @@ async def test_discovery_is_whole_and_stable(broker):
         await until(lambda: ear.last("homeassistant/device/avstream_home-cams_kuche/config"))
     config = json.loads(ear.last("homeassistant/device/avstream_home-cams_kuche/config"))
     assert config["o"] == {"name": "avstream", "sw": "0.1.0"}
-    assert config["dev"]["name"] == "Küche narrator"
+    assert config["dev"]["name"] == "Küche narrator" and config["dev"]["mdl"] == "nano"
     names = [component["name"] for component in config["cmps"].values()]
     assert len(set(names)) == len(names)
     for key, component in config["cmps"].items():
         assert component["uniq_id"] == key and key.startswith("avstream_home-cams_kuche_") and component["p"]
         topics = [value for name, value in component.items() if name.endswith("_t")]
         assert topics and all(topic.startswith("home/cams/kuche/") for topic in topics)
-        # what is not there by itself must be told, or Home Assistant shows "unknown"
-        assert component["p"] in ("number", "switch") or component.get("en", True)
+        assert "en" not in component, "nothing has to be enabled first"
     kinds = {key.removeprefix("avstream_home-cams_kuche_"): one for key, one in config["cmps"].items()}
     assert kinds["event"]["evt_typ"] == ["dog_bark", "other"]
-    assert {key for key in kinds if key.startswith(("threshold", "mute"))} == {
-        "threshold_dog_bark", "mute_dog_bark", "threshold_other", "mute_other",
-    }  # fmt: skip
-    assert kinds["threshold_dog_bark"]["en"] is False and kinds["mute_dog_bark"]["en"] is False
+    assert {key for key in kinds if key.startswith(("audio", "mute"))} == {"audio_dog_bark", "mute_dog_bark"}
+    assert kinds["audio_dog_bark"]["p"] == "binary_sensor" and kinds["audio_dog_bark"]["dev_cla"] == "sound"
     assert not any(retained for topic, _, retained in ear.heard if topic.endswith("/event"))
 
 
@@ -192,7 +194,7 @@ async def test_pictures_are_small_and_seldom_and_can_be_kept_in(broker):
                     if second == 1:
                         sink.event(event())
                         sink.event(event(2))
-                    sink.write(narration(second, picture=True))
+                    sink.write(replace(narration(second, picture=True), text=f"second {second}"))
                     await until(lambda: ear.heard and not hub._outbox._due)
             await until(lambda: json.loads(ear.last("avstream/bath/narration") or "{}").get("index") == 11)
         pictures = ear.all("avstream/kitchen/overlay")
@@ -297,7 +299,7 @@ async def test_an_objection_of_ours_is_answered(broker):
     def object_to_all(stream: str, setting: str, value: float | bool) -> None:
         raise ConfigError("not while somebody sleeps")
 
-    hub = MqttHub(Broker.parse(f"mqtt://127.0.0.1:{broker.port}"), version="1", changed=object_to_all)
+    hub = MqttHub(Broker.parse(f"mqtt://127.0.0.1:{broker.port}"), version="1", model="nano", changed=object_to_all)
     hub.sink("kitchen", Rules(), LABELS)
     async with Ear(broker.port) as ear, running(hub):
         await until(lambda: ear.last("avstream/kitchen/mute/rain"))
@@ -329,3 +331,141 @@ async def test_offline_is_contradicted_while_we_are_there(broker):
         await until(lambda: ear.last("avstream/status") == "online")
         await ear.say("avstream/status", "offline", retain=True)
         await until(lambda: ear.all("avstream/status")[-2:] == [b"offline", b"online"])
+
+
+@in_loop
+async def test_the_status_of_a_stream_is_corrected_too(broker):
+    """Somebody's retained `offline`, from before we came and while we are there."""
+    hub = hub_for(broker.port)
+    sink = hub.sink("kitchen", Rules(), LABELS)
+    sink.open(INFO)
+    async with Ear(broker.port) as ear:
+        for topic in ("avstream/status", "avstream/kitchen/status"):
+            await ear.say(topic, "offline", retain=True)
+        async with running(hub):
+            for topic in ("avstream/status", "avstream/kitchen/status"):
+                await until(lambda: ear.last(topic) == "online")  # noqa: B023
+                await ear.say(topic, "offline", retain=True)
+                await until(lambda: ear.all(topic)[-2:] == [b"offline", b"online"])  # noqa: B023
+    async with Ear(broker.port) as late:
+        await until(lambda: late.last("avstream/kitchen/status") == "offline")
+
+
+@in_loop
+async def test_a_narration_is_told_when_it_changes_and_without_timings(broker):
+    """It was 86,000 rows a day in Home Assistant's recorder."""
+    hub = hub_for(broker.port)
+    sink = hub.sink("kitchen", Rules(), LABELS)
+    sink.open(INFO)
+    silent = replace(narration(), text="", sounds=())
+    async with Ear(broker.port) as ear, running(hub):
+        for second in range(20):
+            told = replace(narration(second), level_dbfs=-20.0 - second, timings_ms={"audio": 10.0 + second})
+            sink.write(told if 5 <= second < 15 else replace(silent, index=second))
+        await until(lambda: len(ear.all("avstream/kitchen/narration")) == 3)
+        payloads = [json.loads(payload) for payload in ear.all("avstream/kitchen/narration")]
+        assert [payload["index"] for payload in payloads] == [0, 5, 15]
+        assert not any(name.startswith("timings") for payload in payloads for name in payload)
+
+
+@in_loop
+async def test_deaf_is_not_silent(broker):
+    hub = hub_for(broker.port)
+    sink = hub.sink("kitchen", Rules(), LABELS)
+    sink.open(INFO)
+    deaf = Problem("no_sound", "the microphone", "the microphone was lost", "check its plug", 3.0, 2.0)
+    busy = Problem("overloaded", "kitchen", "12 s of sound were not listened to", "close other programs", 3.0)
+    async with Ear(broker.port) as ear, running(hub):
+
+        async def state(state: str, hearing: str) -> None:
+            topics = ("avstream/kitchen/state", "avstream/kitchen/hearing")
+            await until(lambda: [ear.last(topic) for topic in topics] == [state, hearing])
+
+        sink.status(status())
+        await state("silence", "online")
+        sink.event(event())
+        await state("sound", "online")
+        sink.status(status(problems=(deaf,)))
+        await state("can't hear", "offline")
+        await until(lambda: "I can't hear" in (ear.last("avstream/kitchen/problems") or ""))
+        told = json.loads(ear.last("avstream/kitchen/problems"))
+        assert told == {"problems": ["I can't hear: the microphone was lost; check its plug"], "kinds": ["no_sound"]}
+        sink.event(event(phase="ended"))
+        sink.status(status(problems=(busy,)))
+        await state("overloaded", "online")
+        sink.status(status())
+        await state("silence", "online")
+    config = json.loads(ear.last("homeassistant/device/avstream_kitchen/config"))
+    for key in ("narration", "sound", "audio_dog_bark"):
+        assert {"t": "avstream/kitchen/hearing"} in config["cmps"][f"avstream_kitchen_{key}"]["avty"]
+
+
+def test_the_sounds_of_home_assistant_are_those_that_the_user_wants():
+    many = [*mqtt_topics.EVERYDAY, *(f"bird_{number}" for number in range(50)), "other"]
+    assert mqtt_topics.wanted(many, (), ()) == list(mqtt_topics.EVERYDAY)
+    assert mqtt_topics.wanted(many, ("bird_7", "other"), ("alarm",)) == ["bird_7", "other"]
+    assert "bird_3" in mqtt_topics.wanted(many, (), ("bird_3",)), "what is urgent can be heard of"
+    assert mqtt_topics.wanted(["rain", "alarm", "other"], (), ()) == ["rain", "alarm"]
+    assert len(mqtt_topics.wanted(LABELS_OF_NANO, (), ())) == 20
+
+
+@in_loop
+async def test_a_stream_can_be_forgotten(broker):
+    hub = hub_for(broker.port)
+    kitchen, bath = hub.sink("Kitchen", Rules(), LABELS), hub.sink("bath", Rules(), LABELS)
+    there = Broker.parse(f"mqtt://127.0.0.1:{broker.port}")
+    async with running(hub):
+        for sink in (kitchen, bath):
+            sink.open(INFO)
+            sink.write(narration(picture=True))
+        async with Ear(broker.port) as ear:
+            await until(lambda: ear.last("avstream/bath/narration"))
+        with pytest.raises(ConfigError, match="narrated just now; stop that avstream first"):
+            await forget(there, "kitchen")
+    async with Ear(broker.port) as ear:
+        await until(lambda: ear.last("avstream/bath/mute/rain"))
+        before = {topic for topic, payload, _ in ear.heard if payload}
+    with pytest.raises(ConfigError, match=r"no stream 'cellar' is known .* there are: bath, kitchen"):
+        await forget(there, "cellar")
+    gone = await forget(there, "Kitchen")
+    async with Ear(broker.port) as ear:
+        await until(lambda: ear.last("avstream/bath/mute/rain"))
+        after = {topic for topic, payload, _ in ear.heard if payload}
+    assert before - after == set(gone) and "homeassistant/device/avstream_kitchen/config" in gone
+    assert not any("kitchen" in topic for topic in after) and "avstream/bath/narration" in after
+
+
+def test_forget_as_people_type_it(broker, capfd):
+    def typed(*words: str) -> tuple[int, str]:
+        return cli.main(["mqtt", "forget", "kitchen", *words]), capfd.readouterr().err
+
+    code, said = typed()
+    assert code == 2 and "name it with --mqtt" in said
+    code, said = typed("--mqtt", f"mqtt://127.0.0.1:{broker.port}/home")
+    assert code == 2 and "there is none below home" in said
+    broker.kill()
+    code, said = typed("--mqtt", f"mqtt://127.0.0.1:{broker.port}")
+    assert code == 5 and "connection refused" in said
+
+
+@in_loop
+async def test_a_broker_that_comes_back_is_reached_within_five_seconds(broker, monkeypatch):
+    """The pauses grew to 30 s; 12 s are enough for them to be as long as they get."""
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", 1.0)
+    monkeypatch.setattr(mqtt, "RETRY_MAX_S", RETRY_MAX_S)
+    hub = hub_for(broker.port)
+    sink = hub.sink("kitchen", Rules(), LABELS)
+    sink.open(INFO)
+    async with running(hub):
+        await until(lambda: not hub.problems and hub._was_connected)
+        broker.kill()
+        await until(lambda: hub.problems)
+        for number in range(50):
+            sink.event(event(number))
+        await asyncio.sleep(12.0)
+        broker.start()
+        began = asyncio.get_running_loop().time()
+        await until(lambda: not hub.problems, 10.0)
+        assert asyncio.get_running_loop().time() - began < 5.0
+        assert hub.lost == 0
+    assert all(mqtt._delay_s(attempt) <= 4.0 for attempt in range(1, 1000))

@@ -18,6 +18,7 @@ from avstream.sinks.mqtt import broker as mqtt_broker
 from avstream.sinks.mqtt import service as mqtt
 from avstream.sinks.mqtt import topics as mqtt_topics
 from avstream.sinks.mqtt.service import Broker, MqttHub
+from avstream.troubles import in_full
 from avstream.wording import problem_text
 from tests import mqtt_parts as parts
 from tests.broker import Certificates, Ear, Line, Mosquitto, until
@@ -42,6 +43,7 @@ def quick_and_quiet(monkeypatch, capfd):
     """Retries come quickly, and nothing of aiomqtt's or paho's reaches standard error."""
     monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.02)
     monkeypatch.setattr(mqtt, "RETRY_MAX_S", 0.1)
+    monkeypatch.setattr(mqtt, "REFUSED_S", 0.1)
     yield
     assert parts.left_over_words(capfd) == ""
 
@@ -141,7 +143,7 @@ async def test_a_restarted_broker_is_told_everything_that_it_has_forgotten(tmp_p
     with Mosquitto(tmp_path, **options) as broker:
         url = f"mqtts://me@127.0.0.1:{broker.port}" if secure else f"mqtt://127.0.0.1:{broker.port}"
         cafile = options["certificates"].ca if secure else None
-        hub = MqttHub(Broker.parse(url, cafile=cafile), version="1", changed=change(Rules()))
+        hub = MqttHub(Broker.parse(url, cafile=cafile), version="1", model="nano", changed=change(Rules()))
         sink = hub.sink("kitchen", Rules(), LABELS)
         async with running(hub):
             sink.open(INFO)
@@ -169,6 +171,7 @@ async def test_a_restarted_broker_is_told_everything_that_it_has_forgotten(tmp_p
             await until(lambda: not hub.problems)
             after = await retained()
             changed = {f"avstream/kitchen/{topic}": b"OFF" for topic in ("sound", "audio/all", "audio/dog_bark")}
+            changed["avstream/kitchen/state"] = b"silence"
             assert after == before | changed
 
 
@@ -181,7 +184,7 @@ async def test_an_outage_loses_and_reorders_nothing(tmp_path):
 
             def produce(first: int, count: int) -> None:  # on a sink's thread, as it is
                 for number in range(first, first + count):
-                    sink.write(narration(number))
+                    sink.write(replace(narration(number), text=f"dog {number}"))
                     sink.event(event(number))
                     sink.event(event(number, "ended"))
 
@@ -227,7 +230,10 @@ async def test_our_own_problem_is_not_told_when_it_is_over(broker):
         broker.start()
         async with Ear(broker.port) as ear:
             await until(lambda: ear.last("avstream/kitchen/problem") == "ON")
-            assert json.loads(ear.last("avstream/kitchen/problems")) == {"problems": [problem_text(LOST)]}
+            assert json.loads(ear.last("avstream/kitchen/problems")) == {
+                "problems": [in_full(LOST)],
+                "kinds": ["no_picture"],
+            }
 
 
 @in_loop
@@ -299,7 +305,7 @@ import asyncio, sys
 from avstream.events import Rules
 from avstream.records import StreamInfo
 from avstream.sinks.mqtt.service import Broker, MqttHub
-hub = MqttHub(Broker.parse(sys.argv[1]), version="1", changed=print)
+hub = MqttHub(Broker.parse(sys.argv[1]), version="1", model="nano", changed=print)
 sink = hub.sink("kitchen", Rules(), ["dog_bark"])
 sink.open(StreamInfo("kitchen", None, True, True))
 asyncio.run(hub.run())
@@ -330,7 +336,7 @@ async def test_cancelling_is_quick_whatever_the_broker_does(tmp_path, state, tls
     with Mosquitto(tmp_path, certificates=certificates) as broker:
         url = f"mqtt{'s' if tls else ''}://127.0.0.1:{broker.port}"
         there = Broker.parse(url, cafile=certificates.ca if certificates else None)
-        hub = MqttHub(there, version="1", changed=change(Rules()))
+        hub = MqttHub(there, version="1", model="nano", changed=change(Rules()))
         sink = hub.sink("kitchen", Rules(), LABELS)
         if state == "gone":
             broker.kill()
@@ -369,7 +375,7 @@ async def test_a_wrong_password_ends_it_and_says_what_to_do(tmp_path, monkeypatc
             monkeypatch.setenv("AVSTREAM_MQTT_PASSWORD", SECRET)
             there = Broker.parse(f"{url}127.0.0.1:{broker.port}")
             with pytest.raises(SinkError, match="refuses the user name or the password") as error:
-                await asyncio.wait_for(MqttHub(there, version="1", changed=change(Rules())).run(), 20)
+                await asyncio.wait_for(MqttHub(there, version="1", model="nano", changed=change(Rules())).run(), 20)
             assert SECRET not in str(error.value) and "AVSTREAM_MQTT_PASSWORD" in str(error.value)
 
 
@@ -378,7 +384,7 @@ async def test_a_password_changed_later_is_a_problem_and_no_end(tmp_path, monkey
     monkeypatch.setenv("AVSTREAM_MQTT_PASSWORD", SECRET)
     with Mosquitto(tmp_path, login=("me", SECRET)) as broker:
         there = Broker.parse(f"mqtt://me@127.0.0.1:{broker.port}")
-        hub = MqttHub(there, version="1", changed=change(Rules()))
+        hub = MqttHub(there, version="1", model="nano", changed=change(Rules()))
         sink = hub.sink("kitchen", Rules(), LABELS)
         async with running(hub) as task:
             async with Ear(broker.port, username="me", password=SECRET) as ear:
@@ -400,7 +406,7 @@ async def test_tls_is_checked(tmp_path):
     certificates, others = Certificates(tmp_path / "tls"), Certificates(tmp_path / "others")
     with Mosquitto(tmp_path, certificates=certificates) as broker:
         url = f"mqtts://127.0.0.1:{broker.port}"
-        hub = MqttHub(Broker.parse(url, cafile=certificates.ca), version="1", changed=change(Rules()))
+        hub = MqttHub(Broker.parse(url, cafile=certificates.ca), version="1", model="nano", changed=change(Rules()))
         sink = hub.sink("kitchen", Rules(), LABELS)
         async with running(hub):
             sink.event(event())
@@ -410,7 +416,7 @@ async def test_tls_is_checked(tmp_path):
         for at, (wrong, ca) in enumerate(untrusted):
             with pytest.raises(SinkError, match="is not trusted") as error:
                 there = Broker.parse(wrong, cafile=ca)
-                await asyncio.wait_for(MqttHub(there, version="1", changed=change(Rules())).run(), 20)
+                await asyncio.wait_for(MqttHub(there, version="1", model="nano", changed=change(Rules())).run(), 20)
             assert ("as its certificate does" if at == 2 else "--mqtt-cafile") in str(error.value)
 
 
@@ -419,7 +425,7 @@ async def test_tls_where_there_is_none_and_none_where_there_is(tmp_path, monkeyp
     monkeypatch.setattr(mqtt_broker, "TIMEOUT_S", 1.0)
     with Mosquitto(tmp_path) as plain, Mosquitto(tmp_path, certificates=Certificates(tmp_path / "tls")) as secure:
         for url in (f"mqtts://127.0.0.1:{plain.port}", f"mqtt://127.0.0.1:{secure.port}"):
-            hub = MqttHub(Broker.parse(url), version="1", changed=change(Rules()))
+            hub = MqttHub(Broker.parse(url), version="1", model="nano", changed=change(Rules()))
             async with running(hub) as task:
                 await until(lambda hub=hub: hub.problems)
                 assert "not reached" in hub.problems[0].found and not task.done()
@@ -431,7 +437,12 @@ async def test_credentials_are_nowhere(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("AVSTREAM_MQTT_PASSWORD", SECRET)
     with Mosquitto(tmp_path, login=("me", SECRET)) as broker:
         camera = f"rtsp://admin:{SECRET}@cam.lan/stream1"
-        hub = MqttHub(Broker.parse(f"mqtt://me@127.0.0.1:{broker.port}"), version="1", changed=change(Rules()))
+        hub = MqttHub(
+            Broker.parse(f"mqtt://me@127.0.0.1:{broker.port}"),
+            version="1",
+            model="nano",
+            changed=change(Rules()),
+        )
         sink = hub.sink(camera, Rules(), LABELS)
         async with Ear(broker.port, username="me", password=SECRET) as ear, running(hub):
             sink.open(replace(INFO, name=camera))

@@ -14,7 +14,7 @@ from avstream.sinks.mqtt.outbox import Outbox
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_fails_messages_arrive_in_order_and_states_are_true_in_the_end(seed):
     rng = random.Random(seed)
-    box = Outbox(lambda: None, max_age_s=1000, max_count=30)
+    box = Outbox(lambda: None, max_age_s=1000, max_count=30, max_bytes=10**6)
     said, arrived, states, there = 0, [], {}, {}
 
     def arrive(message):
@@ -58,7 +58,7 @@ def test_whatever_fails_messages_arrive_in_order_and_states_are_true_in_the_end(
 
 
 def test_narrations_that_come_before_a_renewed_one_is_sent_are_in_order():
-    box = Outbox(lambda: None, max_age_s=1000, max_count=10)
+    box = Outbox(lambda: None, max_age_s=1000, max_count=10, max_bytes=1000)
     box.message("narration", b"1", retain=True)
     box.done(box.take(10))
     box.renew()
@@ -68,14 +68,14 @@ def test_narrations_that_come_before_a_renewed_one_is_sent_are_in_order():
 
 
 def test_what_is_too_old_or_too_many_is_counted():
-    box = Outbox(lambda: None, max_age_s=1000, max_count=10)
+    box = Outbox(lambda: None, max_age_s=1000, max_count=10, max_bytes=1000)
     for number in range(25):
         box.message("event", str(number).encode())
     assert box.lost == 15
     assert [message.payload for message in box.take(100)] == [str(number).encode() for number in range(15, 25)]
     box.give_up()
     assert box.lost == 25 and not box.take(100)
-    box = Outbox(lambda: None, max_age_s=0.01, max_count=10)
+    box = Outbox(lambda: None, max_age_s=0.01, max_count=10, max_bytes=1000)
     box.message("event", b"old")
     time.sleep(0.02)
     box.message("event", b"new")
@@ -86,7 +86,7 @@ def test_what_was_said_in_a_minute_without_a_broker_is_all_there_when_it_is_back
     """Three messages a second; and the connection is made last when the longest pause has just begun."""
     clock = SimpleNamespace(now_s=1000.0)
     monkeypatch.setattr(mqtt_outbox, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
-    box = Outbox(lambda: None, max_age_s=mqtt.MAX_AGE_S, max_count=mqtt.MAX_COUNT)
+    box = Outbox(lambda: None, max_age_s=mqtt.MAX_AGE_S, max_count=mqtt.MAX_COUNT, max_bytes=mqtt.MAX_BYTES)
     said = [str(number).encode() for number in range(180)]
     for payload in said:
         box.message("event", payload)
@@ -99,8 +99,19 @@ def test_what_was_said_in_a_minute_without_a_broker_is_all_there_when_it_is_back
     assert [message.payload for message in box.take(1000)] == [b"now", b"later"] and box.lost == 180
 
 
+def test_what_waits_has_a_bound_in_bytes():
+    box = Outbox(lambda: None, max_age_s=1000, max_count=1000, max_bytes=100)
+    for number in range(10):
+        box.message("event", bytes([number]) * 30)
+    assert box.lost == 7 and [m.payload[0] for m in box.take(99)] == [7, 8, 9]
+    box.done(box.take(99))
+    for number in range(3):
+        box.message("event", bytes([number]) * 30)
+    assert box.lost == 7, "what has arrived weighs nothing"
+
+
 def test_what_is_on_its_way_is_not_dropped_under_it():
-    box = Outbox(lambda: None, max_age_s=1000, max_count=4)
+    box = Outbox(lambda: None, max_age_s=1000, max_count=4, max_bytes=1000)
     for number in range(4):
         box.message("event", str(number).encode())
     batch = box.take(2)

@@ -143,7 +143,7 @@ def narrate(options: argparse.Namespace) -> int:
     settings = settings_of(options, home.preset)
     board = StatusBoard(Console(stderr=any(stream.jsonl == "-" for stream in home.streams), highlight=False))
     rules = {stream.name: stream.rules() for stream in home.streams}
-    hub = open_hub(options, home, rules)
+    hub = open_hub(options, home, rules, settings.name)
     # aiomqtt watches its socket, which Windows' own loop can't
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with Signals(at_once=board.abandon) as signals:  # or the terminal's cursor would stay hidden
@@ -223,7 +223,7 @@ def open_window(source: LiveSource, rules: Rules, signals: Signals) -> Sink:
     return WindowSink(source.latest, source.now_s, closed=signals.request, mute=rules.mute)
 
 
-def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules]) -> MqttHub | None:
+def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules], model: str) -> MqttHub | None:
     """The connection to the broker that was asked for, if any; it may change the rules. Raises ConfigError."""
     url = options.mqtt or home.mqtt
     if not url:
@@ -245,7 +245,7 @@ def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules]) -
         else:
             rules[stream].mute(label, value)
 
-    return MqttHub(broker, version=__version__, changed=changed)
+    return MqttHub(broker, version=__version__, model=model, changed=changed)
 
 
 def conclude(reports: Sequence[Report], hub: MqttHub | None) -> None:

@@ -17,12 +17,27 @@ from numpy.typing import NDArray
 
 WEIGHT = 600  # semibold: thin strokes vanish across a room
 INK = (255, 255, 255)
+QUIET = (212, 212, 218)  # type of less weight: 7:1 still
+FAINT = (168, 168, 178)  # what is only possible: 7:1 on PAPER
 PAPER = (12, 12, 16)
 PAPER_ALPHA = 0.82  # white on this is 11:1 over a white picture
 ACCENT = (255, 214, 10)  # warm yellow between dark lines shows on anything
 
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
+Align = Literal["left", "center", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Words of one color in a line of type, `share` of its size."""
+
+    words: str
+    share: float = 1.0
+    color: Color = INK
+
+
+Line = tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +112,7 @@ class Layer:
 
     def text(
         self, words: str, x: float, middle_y: float, size: int,
-        color: Color = INK, align: Literal["left", "center", "right"] = "center",
+        color: Color = INK, align: Align = "center",
     ) -> None:  # fmt: skip
         """One line of type, `size` pixels high: `x` is where it begins, is centered, or ends."""
         wide, high = round(text_width(words, size)) + 4, 2 * size
@@ -106,6 +121,15 @@ class Layer:
         cv2.putText(glyphs, words, (2, round(high / 2 + 0.36 * size)), (255, 255, 255), _font(), size, WEIGHT)
         left = {"left": x - 2, "center": x - wide / 2, "right": x - wide + 2}[align]
         self.paint(round(left), round(middle_y - high / 2), np.ascontiguousarray(glyphs[:, :, 0]), color)
+
+    def line(self, runs: Line, x: float, middle_y: float, size: int, align: Align = "left") -> None:
+        """A line of several runs on one baseline; `x` is where it begins, is centered, or ends."""
+        wide = line_width(runs, size)
+        x -= {"left": 0.0, "center": wide / 2, "right": wide}[align]
+        for run in runs:
+            small = max(1, round(run.share * size))
+            self.text(run.words, x, middle_y + 0.36 * (size - small), small, run.color, "left")
+            x += text_width(run.words, small)
 
     def paint(self, left: int, top: int, mask: Picture, color: Color, opacity: float = 1.0) -> None:
         """Put `color` at `opacity` in place of what is there, as far as `mask`, uint8 (h, w), says."""
@@ -146,6 +170,23 @@ def text_width(words: str, size: int) -> float:
     """How many pixels wide a line of type is."""
     _, _, width, _ = cv2.getTextSize((1 << 14, 1 << 14), words, (0, 0), _font(), size, WEIGHT)
     return float(width)
+
+
+def line_width(runs: Line, size: int) -> float:
+    """How many pixels wide a line of several runs is."""
+    return sum(text_width(run.words, max(1, round(run.share * size))) for run in runs)
+
+
+def wrapped(words: str, size: int, room: float) -> list[str]:
+    """`words` in lines of at most `room` pixels, broken between words; one that is longer has a line of its own."""
+    lines: list[str] = []
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def fit_size(lines: Sequence[str], target: float, room: float) -> int:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 from numpy import float32
 from numpy.typing import NDArray
 
-from avstream.drawing.canvas import Layer, Patch, Picture
-from avstream.drawing.layout import Layout
-from avstream.drawing.overlay import Overlay, caption_layout, draw_caption, target_size
+from avstream.drawing.canvas import Layer, Line, Patch, Picture, Run, line_width
+from avstream.drawing.layout import CAPTION, Layout
+from avstream.drawing.overlay import Overlay
+from avstream.drawing.timeline import hedged
 from avstream.records import Sound
+from avstream.wording import hedge, phrase
 
 FADE_S = 0.4  # a crossfade of marks, and the least time between two of them
 CAPTION_IN_S, CAPTION_OUT_S = 0.2, 0.6
-SHORT_LINE_CHARS, MOST_SHORT_LINES, MUCH_SMALLER = 24, 4, 0.7  # when long lines would make small type
+HOLD_S = 2.0  # a caption stays so long, whatever else is guessed meanwhile
+MOST_LINES = 3
+STEP = 1.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,73 +42,81 @@ class Marks:
         self._since_s = -FADE_S
         self._drawn: dict[Look, Overlay] = {}
 
-    def draw(self, rgb: Picture, wanted: Look, now_s: float, crowded: int = 0) -> Picture:
-        """A picture with the marks of this moment, or `rgb` itself; `crowded` as for `Overlay`."""
+    def draw(self, rgb: Picture, wanted: Look, now_s: float) -> Picture:
+        """A picture with the marks of this moment, or `rgb` itself."""
         if wanted is not self._new and now_s - self._since_s >= FADE_S:
             self._old, self._new, self._since_s = self._new, wanted, now_s
         self._drawn = {look: overlay for look, overlay in self._drawn.items() if look in (self._old, self._new)}
         share = min(max((now_s - self._since_s) / FADE_S, 0.0), 1.0)
-        after = self._overlay(self._new, rgb, crowded).draw(rgb)
+        after = self._overlay(self._new, rgb).draw(rgb)
         if share == 1:
             return after
-        before = self._overlay(self._old, rgb, crowded).draw(rgb)
+        before = self._overlay(self._old, rgb).draw(rgb)
         return rgb if before is after else cv2.addWeighted(before, 1 - share, after, share, 0)
 
     def clear(self) -> None:
         """Nothing of what was shown belongs to the picture any more."""
         self._old = self._new = NOTHING
 
-    def _overlay(self, look: Look, rgb: Picture, crowded: int) -> Overlay:
+    def _overlay(self, look: Look, rgb: Picture) -> Overlay:
         height, width = rgb.shape[:2]
         overlay = self._drawn.get(look)
         if overlay is None or (overlay.width, overlay.height) != (width, height):
-            overlay = Overlay(width, height, heatmap=look.heatmap, sounds=look.sounds, crowded=crowded)
+            overlay = Overlay(width, height, heatmap=look.heatmap, sounds=look.sounds)
             self._drawn[look] = overlay
         return overlay
 
 
 class Caption:
-    """The words of now: they fade in, stay while they are wanted, and fade out."""
+    """The sounds of now in words, a line each: they fade in, hold for HOLD_S at least, and fade out."""
 
     def __init__(self) -> None:
-        self.lines: tuple[str, ...] = ()
+        self.lines: tuple[Line, ...] = ()
         self.strength = 0.0
-        self._since_s, self._at_s = -FADE_S, 0.0
+        self._since_s, self._at_s = -HOLD_S, 0.0
 
-    def move(self, wanted: tuple[str, ...], now_s: float) -> None:
+    def move(self, wanted: tuple[Line, ...], now_s: float) -> None:
         """Bring it to this moment."""
         passed_s, self._at_s = max(0.0, now_s - self._at_s), now_s
-        if wanted and wanted != self.lines and now_s - self._since_s >= FADE_S:
+        held = now_s - self._since_s >= HOLD_S
+        if wanted and wanted != self.lines and (held or not self.lines):
             self.lines, self._since_s = wanted, now_s
-        if wanted:
+        if wanted or not held:
             self.strength = min(1.0, self.strength + passed_s / CAPTION_IN_S)
         else:
             self.strength = max(0.0, self.strength - passed_s / CAPTION_OUT_S)
-        if self.strength == 0 and not wanted:
+        if self.strength == 0 and held:
             self.lines = ()
 
 
-def caption_patch(lines: tuple[str, ...], layout: Layout) -> Patch | None:
-    """The caption within the stage; in a narrow one, and where there is no picture, as more and larger lines."""
-    left = min(layout.meter[1] + 2, (layout.stage - 1) // 2)
-    width, height = layout.stage - 2 * left, layout.type[1][1]
-    target = target_size(width, height) * (1 if layout.pictured else 2)
-    size = caption_layout(lines, width, height, target)[1]
-    if size < MUCH_SMALLER * target:
-        short = _short_lines(" ".join(lines))
-        target = min(target, layout.caption_room / (1.3 * len(short) + 0.55))
-        if caption_layout(short, width, height, target)[1] > size:
-            lines = tuple(short)
-    layer = Layer(width, height)
-    draw_caption(layer, lines, target=target)
-    return layer.finished(left, 0)
+def caption_lines(sounds: Sequence[Sound]) -> tuple[Line, ...]:
+    """`[dog barking, left]`, a line for each sound, the surest first; what is only possible is fainter."""
+    surest = sorted(sounds, key=lambda sound: sound.confidence, reverse=True)[:MOST_LINES]
+    return tuple(_bracketed(hedged(hedge(sound), phrase(sound).removeprefix(hedge(sound)))) for sound in surest)
 
 
-def _short_lines(caption: str) -> list[str]:
-    """The caption as a few short lines, if it can be with a new one for each `[sound]`."""
+def _bracketed(line: Line) -> Line:
+    last = line[-1]
+    return (Run("[", last.share, last.color), *line, Run("]", last.share, last.color))
 
-    def wrapped(text: str) -> list[str]:
-        return textwrap.wrap(text, SHORT_LINE_CHARS, break_on_hyphens=False)
 
-    lines = [line for sound in caption.replace("] [", "]\n[").splitlines() for line in wrapped(sound)]
-    return lines if len(lines) <= MOST_SHORT_LINES else wrapped(caption)
+def caption_patch(lines: tuple[Line, ...], layout: Layout) -> Patch | None:
+    """The caption in its place, as large as fits; over a picture on a calm ground at its bottom."""
+    left, top, right, bottom = layout.caption
+    wide, high = right - left, bottom - top
+    most = 0.34 * high if layout.over else 0.94 * high
+    target = CAPTION * layout.window[1] * (1.3 if layout.over else 2.0 if layout.history is None else 1.0)
+    size = max(6, round(min(target, most / (STEP * len(lines)))))
+    widest = max(line_width(line, size) for line in lines)
+    if widest > 0.94 * wide:
+        size = max(6, int(size * 0.94 * wide / widest))
+        widest = max(line_width(line, size) for line in lines)
+    tall = STEP * size * len(lines)
+    layer, start = Layer(wide, high), (high - tall) / 2
+    if layout.over:
+        start = high - tall - max(2.0, 0.05 * high)
+        half = widest / 2 + 0.4 * size
+        layer.panel(wide / 2 - half, start - 0.1 * size, wide / 2 + half, start + tall + 0.1 * size, round(0.3 * size))
+    for at, line in enumerate(lines):
+        layer.line(line, wide / 2, start + STEP * size * (at + 0.5), size, "center")
+    return layer.finished(left, top)

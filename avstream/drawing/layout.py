@@ -1,7 +1,11 @@
 """Where things go in a window of a given size: pixels, nothing drawn.
 
-The picture is as large as it can be. The history has a column beside it, or a band below, where the window's shape
-leaves one free, else a corner of the picture; the caption keeps the lowest quarter to itself.
+Made to be read from three metres. From the top: a strip that says whether it listens and how loud it is, a banner for
+each urgent sound, then the picture with the caption below it and the history in a column beside it (in a tall window
+below). Without a camera the history has it all. In a small window picture and caption are all there is.
+
+On a screen of 14 inches that shows 1280 x 720, seen from 3 m, a pixel is 0.28 minutes of arc, and a capital letter 0.72
+of its type's size: a row's is 10', the caption's up to 17', a banner's 15'. 20/20 sight needs 5'.
 """
 
 from __future__ import annotations
@@ -9,75 +13,82 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from avstream.drawing.overlay import ARROW_SIDE
-from avstream.drawing.panels import ROW_STEP, margin, type_size
+ROW = 0.0715  # the size of the history's type, of the window's height
+STRIP = 0.62  # the strip's type, of a row's
+CAPTION = 0.115  # the most of the caption's, of the window's height
+BANNER = 1.5  # an urgent line's, of a row's
+COLUMN = 0.4  # how wide the history is beside a picture
+SMALL = 240, 360  # below this height or width there is picture and caption only
+SMALLEST = 12  # type that can still be read at a desk
 
-FREE = 0.2  # the share of the window that must be free beside or below the picture to be used
-COLUMN = 0.36  # a column is at most this wide
-CAPTION_TOP = 0.74  # nothing but the caption below this share of the height
-CORNER_BOTTOM = 0.34  # where a history in a corner ends: above the arrows
-MOST_ROWS = 12
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Places in pixels. `type` is the panels' font size and the window's (width, height)."""
+    """Places in pixels. `row` is the type's size in the history; `strip`, `history` are None where there is no room."""
 
-    type: tuple[int, tuple[int, int]]
-    picture: tuple[int, int, int, int]  # left, top, right, bottom
-    stage: int  # how wide what is left of the column is: picture and caption
-    pictured: bool
-    caption_room: float  # its most height
-    history: tuple[float, float, float]  # right, top, widest
-    history_rows: int
-    crowded: int  # rows of the picture, from its top, where the history may lie over it
-    status_room: float
-    meter: tuple[int, int, int]  # left, right, bottom
-    middle_x: float
-    message_y: float
-    keys: tuple[float, float]  # right, bottom
+    window: tuple[int, int]  # width, height
+    row: int
+    gap: int
+    strip: Box | None
+    banners: Box  # a slice of it for each
+    picture: Box  # empty for sound alone
+    caption: Box
+    over: bool  # whether the caption lies over the picture
+    history: Box | None
+    view: Box  # all below the strip and the banners
+
+    @property
+    def small(self) -> int:
+        """The size of the strip's and the panels' type."""
+        return max(SMALLEST, round(STRIP * self.row))
 
 
-@lru_cache(maxsize=4)
-def arrange(width: int, height: int, picture: tuple[int, int] | None) -> Layout:
+@lru_cache(maxsize=8)
+def arrange(width: int, height: int, picture: tuple[int, int] | None, banners: int = 0) -> Layout:
     """The layout of a window for a picture of (height, width) pixels, or for sound alone."""
-    gap, size = margin(width, height), type_size(width, height)
-    column = band = 0
+    row = max(SMALLEST, round(ROW * min(height, 0.62 * width)))
+    gap = max(2, round(0.016 * min(width, height)))
+    is_small = height < SMALL[0] or width < SMALL[1]
+    strip = None if is_small else (0, 0, width, round(1.15 * row))
+    top = strip[3] if strip else 0
+    deep = banners * round(min(2.3 * row, 0.3 * height / max(1, banners)))
+    banner_box = (0, top, width, top + deep)
+    view = (0, top + deep, width, height)
+    if is_small:
+        whole = (0, 0, width, height)
+        box = inside(whole, picture) if picture else (0, 0, 0, 0)
+        return Layout((width, height), row, gap, None, banner_box, box, whole, picture is not None, None, view)
+    top += deep
     if picture is None:
-        column = round(COLUMN * width) if width >= 1.2 * height and width >= 480 else 0
-        box = (0, 0, width - column, height)
+        history = (gap, top, width - gap, height - gap)
+        return Layout((width, height), row, gap, strip, banner_box, (0, 0, 0, 0), view, False, history, view)
+    if width >= 1.2 * height:
+        stage = round((1 - COLUMN) * width)
+        box = inside((0, top, stage, height - round(0.24 * (height - top))), picture)
+        caption, history = (gap, box[3], stage - gap, height - gap), (stage + gap, top, width - gap, height - gap)
+        box = centered(box, 0, stage)
     else:
-        scale = min(width / picture[1], height / picture[0])
-        wide, high = min(width, max(1, round(scale * picture[1]))), min(height, max(1, round(scale * picture[0])))
-        column = min(width - wide, round(COLUMN * width)) if width - wide >= FREE * width else 0
-        band = height - high if height - high >= FREE * height else 0
-        left = (width - column - wide) // 2
-        top = min(band // 4, 2 * gap + 2 * size) if band else (height - high) // 2
-        box = (left, top, left + wide, top + high)
-    stage = width - column
-    right, history_top, bottom = width - gap, gap, CORNER_BOTTOM * height
-    rows, room = (3 if height < 480 else 5), (0.54 if width < 800 else 0.46) * width
-    if column:
-        rows, room, bottom = MOST_ROWS, column - 2 * gap, height - gap
-    elif picture is None:
-        rows, room = 5, width - 2 * gap
-    elif box[3] + gap + 3 * ROW_STEP * size <= CAPTION_TOP * height:
-        rows, room, bottom, history_top = MOST_ROWS, width - 2 * gap, CAPTION_TOP * height, box[3] + gap
-    crowded = 0 if picture is None or column or history_top > gap else max(0, round(bottom) - box[1])
-    rows = min(rows, max(1, int((bottom - history_top - 0.6 * size) / (ROW_STEP * size))))
-    inset, keys_bottom = ARROW_SIDE * stage, (CAPTION_TOP if picture else 0.49) * height
-    return Layout(
-        type=(size, (width, height)),
-        picture=box,
-        stage=stage,
-        pictured=picture is not None,
-        caption_room=(0.46 if picture is None else 0.22) * height,
-        history=(right, history_top, room),
-        history_rows=rows,
-        crowded=crowded,
-        status_room=(stage if column else width if band else 0.5 * width) - 2 * gap,
-        meter=(round(0.3 * inset), max(round(0.3 * inset) + 3, round(0.72 * inset)), height - gap),
-        middle_x=stage / 2,
-        message_y=CAPTION_TOP * height - 1.2 * size,
-        keys=(stage - inset - 0.13 * min(width, height) - gap, keys_bottom),
-    )
+        box = inside((0, top, width, top + round(0.45 * (height - top))), picture)
+        middle = box[3] + round(0.22 * (height - box[3]))
+        caption, history = (gap, box[3], width - gap, middle), (gap, middle, width - gap, height - gap)
+        box = centered(box, 0, width)
+    return Layout((width, height), row, gap, strip, banner_box, box, caption, False, history, view)
+
+
+def inside(room: Box, picture: tuple[int, int]) -> Box:
+    """The largest box of a picture's shape in a room, at its top, in the middle of its width."""
+    left, top, right, bottom = room
+    scale = min((right - left) / picture[1], (bottom - top) / picture[0])
+    wide = min(right - left, max(1, round(scale * picture[1])))
+    high = min(bottom - top, max(1, round(scale * picture[0])))
+    start = left + (right - left - wide) // 2
+    return (start, top, start + wide, top + high)
+
+
+def centered(box: Box, left: int, right: int) -> Box:
+    """A box in the middle between two columns."""
+    wide = box[2] - box[0]
+    start = left + (right - left - wide) // 2
+    return (start, box[1], start + wide, box[3])

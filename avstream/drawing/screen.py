@@ -11,36 +11,40 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from avstream.drawing import panels
+from avstream.drawing import meter, panels, timeline
 from avstream.drawing.canvas import Patch, Picture
-from avstream.drawing.fades import NOTHING, Caption, Look, Marks, caption_patch
-from avstream.drawing.layout import Layout, arrange
-from avstream.drawing.overlay import fit_caption
-from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
-from avstream.wording import claim, problem_text
+from avstream.drawing.fades import NOTHING, Caption, Look, Marks, caption_lines, caption_patch
+from avstream.drawing.history import History, Row
+from avstream.drawing.layout import Box, Layout, arrange
+from avstream.records import Narration, Problem, Sound, SoundEvent, Status, StreamInfo, VideoFrame
+from avstream.troubles import DEAF, GRAVE, in_full, problems_of
+from avstream.wording import claim
 
 STALE_S = 10.0  # what was narrated longer ago is not shown as if it were now
 KEYS_S, MESSAGE_S = 6.0, 4.0
-KEPT_EVENTS = 64
 BACKGROUND = (24, 24, 30)
 CUT_LEVELS = 30.0  # of 255, the mean change of THUMB from one picture to the next when it shows something else
 THUMB = (16, 9)
+SHAPE = (9, 16)  # of a picture that has not come yet
+FLASH_HZ = 1.0  # of what is urgent; WCAG 2.3.1 allows three a second
+MOST_BANNERS = 2
+LATE_S = 2.0  # behind, from which on it is told
 
 
 class Screen:
     """The state of one stream's window. Times are the stream's own; a caller with threads must lock around it."""
 
-    def __init__(self, info: StreamInfo) -> None:
-        self._epoch_s = info.epoch_s
+    def __init__(self, info: StreamInfo, *, flash: bool = True) -> None:
+        self._epoch_s, self._has_video, self._flash = info.epoch_s, info.has_video, flash
         self._status: Status | None = None
-        self._events: dict[str, SoundEvent] = {}
+        self._history = History()
         self._narration: Narration | None = None
-        self._look, self._lines = NOTHING, tuple[str, ...]()
+        self._look = NOTHING
         self._told_s: float | None = None  # when the narration was first shown
         self._frozen: tuple[VideoFrame | None, Look] | None = None
         self._message, self._message_until_s, self._keys_until_s = "", -1.0, -1.0
-        self._marks, self._caption, self._meter = Marks(), Caption(), panels.Meter()
-        self._patches: dict[str, tuple[Hashable, Patch | None]] = {}
+        self._marks, self._caption, self._meter = Marks(), Caption(), meter.Meter()
+        self._patches: dict[Hashable, tuple[Hashable, Patch | None]] = {}
         self._fitted: tuple[VideoFrame, Picture] | None = None
         self._thumb: Picture | None = None
         self.frozen, self.heatmap = False, True
@@ -55,10 +59,7 @@ class Screen:
 
     def event(self, event: SoundEvent) -> None:
         """Take an event into the history."""
-        self._events[event.id] = event
-        if len(self._events) > KEPT_EVENTS:
-            ended = (id for id, kept in self._events.items() if kept.end_s is not None)
-            self._events.pop(next(ended, next(iter(self._events))))
+        self._history.add(event)
 
     def status(self, status: Status) -> None:
         """Show how the stream is doing."""
@@ -77,6 +78,10 @@ class Screen:
         """Show what the keys do for some seconds."""
         self._keys_until_s = now_s + KEYS_S
 
+    def see(self) -> None:
+        """The user has seen what is urgent: it goes back to its place in the history."""
+        self._history.see()
+
     def toggle_frozen(self) -> None:
         """Hold the picture and its marks, or let them go on; the words always go on."""
         self.frozen, self._frozen = not self.frozen, None
@@ -88,9 +93,9 @@ class Screen:
 
     def newest(self) -> str | None:
         """The label that sounded up last of those that go on and are not muted; None in silence."""
-        going = [event for event in self._events.values() if event.end_s is None and event.label not in self.muted]
+        going = [event.label for event in self._history.going() if event.label not in self.muted]
         if going:
-            return max(going, key=lambda event: event.onset_s).label
+            return going[0]
         sounds = self._sounds()
         return max(sounds, key=lambda sound: sound.confidence).label if sounds else None
 
@@ -107,7 +112,6 @@ class Screen:
         sounds = self._sounds()
         heatmap = self._narration.heatmap if self._narration and sounds and self.heatmap else None
         self._look = Look(sounds, heatmap) if sounds else NOTHING
-        self._lines = fit_caption(sounds)
 
     # What is seen
 
@@ -123,13 +127,17 @@ class Screen:
             self._frozen = self._frozen or (picture, look)
             picture, look = self._frozen
         width, height = max(1, size[0]), max(1, size[1])
-        layout = arrange(width, height, picture.rgb.shape[:2] if picture else None)
+        banners = self._history.unseen(now_s, self._epoch_s)[:MOST_BANNERS]
+        shape = picture.rgb.shape[:2] if picture else SHAPE if self._has_video else None
+        layout = arrange(width, height, shape, len(banners))
         out = np.full((height, width, 3), BACKGROUND, np.uint8)
-        left, top, right, bottom = layout.picture
-        out[top:bottom, left:right] = self._marks.draw(self._fit(picture, layout), look, now_s, layout.crowded)
-        self._caption.move(self._lines if fresh else (), now_s)
+        if picture is not None:
+            left, top, right, bottom = layout.picture
+            out[top:bottom, left:right] = self._marks.draw(self._fit(picture, layout), look, now_s)
         self._meter.move(now_s)
-        self._draw_panels(out, layout, now_s)
+        self._draw_words(out, layout, now_s, fresh)
+        self._draw_banners(out, layout, banners, now_s)
+        self._draw_help(out, layout, now_s)
         return out
 
     def _is_cut(self, picture: VideoFrame) -> bool:
@@ -142,98 +150,130 @@ class Screen:
         self._look = Look(tuple(replace(sound, box=None) for sound in self._look.sounds))
         self._marks.clear()
 
-    def _fit(self, picture: VideoFrame | None, layout: Layout) -> Picture:
-        """The picture in its size on the screen; without one a calm dark ground."""
+    def _fit(self, picture: VideoFrame, layout: Layout) -> Picture:
+        """The picture in its size on the screen."""
         left, top, right, bottom = layout.picture
         size = (right - left, bottom - top)
-        if picture is None:
-            return np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
         kept = self._fitted
         if kept is None or kept[0] is not picture or kept[1].shape[:2] != (size[1], size[0]):
             finely = cv2.INTER_AREA if 2 * size[0] < picture.rgb.shape[1] else cv2.INTER_LINEAR
             kept = self._fitted = (picture, cv2.resize(picture.rgb, size, interpolation=finely))
         return kept[1]
 
-    def _draw_panels(self, out: Picture, layout: Layout, now_s: float) -> None:
-        status = self._status_patch(layout, now_s)
-        self._draw_history(out, layout, status)
-        self._draw_meter(out, layout, status)
-        if status:
-            status.blend(out)
-        self._draw_caption(out, layout)
-        if now_s < self._keys_until_s:
-            _blend(self._cached("keys", layout, lambda: panels.keys_panel(*layout.type, *layout.keys)), out)
-        if now_s < self._message_until_s:
-            place = (layout.middle_x, layout.message_y)
-            key = (self._message, layout)
-            patch = self._cached("message", key, lambda: panels.message_panel(self._message, *layout.type, *place))
-            _blend(patch, out)
+    def _draw_words(self, out: Picture, layout: Layout, now_s: float, fresh: bool) -> None:
+        """The strip, the history and the caption, or what is wrong in place of what is not true any more."""
+        problems = problems_of(self._status, now_s)
+        grave = tuple(problem for problem in problems if problem.kind in GRAVE)
+        blind = tuple(problem for problem in problems if problem.kind == "no_picture")
+        self._caption.move(caption_lines(self._spoken(layout)) if fresh and not grave else (), now_s)
+        if layout.strip is not None:
+            self._draw_strip(out, layout, problems)
+        if grave:
+            self._draw_problems(out, (*grave, *blind), layout.view)
+            return
+        if blind:
+            self._draw_problems(out, blind, layout.picture if layout.picture[2] else layout.view)
+        self._draw_history(out, layout, now_s)
+        lines, strength = self._caption.lines, self._caption.strength
+        if lines and strength > 0 and self._is_captioned(layout):
+            _blend(self._cached("caption", (lines, layout), lambda: caption_patch(lines, layout)), out, strength)
 
-    def _cached(self, name: str, key: Hashable, make: Callable[[], Patch | None]) -> Patch | None:
+    def _is_captioned(self, layout: Layout) -> bool:
+        """Whether there is a caption: without a picture the history says it, where there is one."""
+        return layout.history is None or self._has_video
+
+    def _spoken(self, layout: Layout) -> tuple[Sound, ...]:
+        """The sounds that the caption, or without one the strip, has to say."""
+        if self._is_captioned(layout):
+            return self._sounds()
+        going = {event.label for event in self._history.going()}
+        return tuple(sound for sound in self._sounds() if sound.label not in going)
+
+    def _draw_problems(self, out: Picture, problems: tuple[Problem, ...], box: Box) -> None:
+        key = tuple(replace(problem, since_s=0.0, retry_s=None) for problem in problems)
+        _blend(self._cached(("problems", box), key, lambda: panels.problem_patch(problems, box)), out)
+
+    def _draw_strip(self, out: Picture, layout: Layout, problems: tuple[Problem, ...]) -> None:
+        assert layout.strip is not None
+        left, top, right, bottom = layout.strip
+        gap, size = layout.gap, layout.small
+        mark, words = self._strip(layout, problems)
+        middle = right if mark == "warning" else round(0.58 * right)
+        box = (left + gap, top, middle - gap, bottom)
+        _blend(self._cached("strip", (mark, words, box), lambda: panels.strip_patch(mark, words, box, size)), out)
+        if mark != "warning":
+            scale = (middle + gap, top, right - gap, bottom, size)
+            self._meter.draw(out, *meter.scale_box(*scale))
+            _blend(self._cached("scale", scale, lambda: meter.scale_patch(*scale)), out)
+
+    def _strip(self, layout: Layout, problems: tuple[Problem, ...]) -> tuple[panels.Mark, str]:
+        """What the program does, honestly: only who hears from the narrator says that it listens."""
+        if others := [in_full(problem) for problem in problems if problem.kind in ("broker_away", "broker_refuses")]:
+            return "warning", " · ".join(others)
+        if any(problem.kind in DEAF for problem in problems):
+            return "none", "not listening"
+        if self._status is None:
+            return "none", "starting"
+        words = ["listening"]
+        if (self._status.latency_s or 0.0) >= LATE_S:
+            words.append(f"{self._status.latency_s:.0f} s behind")
+        if not self._is_captioned(layout):
+            words += ["".join(run.words for run in line) for line in self._caption.lines]
+        if len(words) == 1 and not problems and not self._sounds() and not self._history.going():
+            words.append("it is quiet")
+        if self.frozen:
+            words.append("picture frozen")
+        if not self.heatmap:
+            words.append("heat map off")
+        if self.muted:
+            words.append("muted: " + ", ".join(claim(Sound(label, 1.0)) for label in self.muted))
+        return "dot", " · ".join(words)
+
+    def _draw_history(self, out: Picture, layout: Layout, now_s: float) -> None:
+        """A row for each sound, as many as there is room for."""
+        places = timeline.slots(layout, timeline.MOST_ROWS)
+        rows = self._history.rows(now_s, self._epoch_s, len(places))
+        for at, (row, place) in enumerate(zip(rows, places, strict=False)):
+
+            def make(row: Row = row, place: timeline.Slot = place) -> Patch | None:
+                return timeline.row_patch(row, place)
+
+            _blend(self._cached(("row", at), (replace(row, pieces=()), place), make), out)
+        timeline.draw_bars(out, rows, places, layout, now_s)
+        if places and rows:
+            last = places[min(len(rows), len(places)) - 1]
+            _blend(self._cached("axis", (last, layout), lambda: timeline.axis_patch(last, layout)), out)
+        elif places:
+            _blend(self._cached("axis", layout, lambda: timeline.empty_patch(layout)), out)
+
+    def _draw_banners(self, out: Picture, layout: Layout, rows: tuple[Row, ...], now_s: float) -> None:
+        """What is urgent and was not seen yet; it turns its colors around once a second, unless that is unwanted."""
+        bright = not self._flash or int(2 * FLASH_HZ * now_s) % 2 == 0
+        for at, row in enumerate(rows):
+
+            def make(row: Row = row, at: int = at) -> Patch | None:
+                return timeline.banner_patch(row, layout, at, len(rows), bright=bright)
+
+            key = replace(row, pieces=()), layout, len(rows)
+            _blend(self._cached(("banner", at, bright), key, make), out)
+
+    def _draw_help(self, out: Picture, layout: Layout, now_s: float) -> None:
+        """The keys and the message of now."""
+        stage = layout.picture if layout.picture[2] else layout.view
+        if now_s < self._keys_until_s:
+            right, bottom = stage[2] - layout.gap, stage[3] - layout.gap
+            _blend(self._cached("keys", layout, lambda: panels.keys_panel(layout, right, bottom)), out)
+        if now_s < self._message_until_s:
+            x, y = (stage[0] + stage[2]) / 2, stage[3] - 2 * layout.small
+            key = (self._message, layout)
+            _blend(self._cached("message", key, lambda: panels.message_panel(self._message, layout, x, y)), out)
+
+    def _cached(self, name: Hashable, key: Hashable, make: Callable[[], Patch | None]) -> Patch | None:
         """The patch of that name, made again only when its key changes."""
         kept = self._patches.get(name)
         if kept is None or kept[0] != key:
             kept = self._patches[name] = (key, make())
         return kept[1]
-
-    def _status_patch(self, layout: Layout, now_s: float) -> Patch | None:
-        lines = tuple(self._status_lines(now_s))
-        return self._cached(
-            "status", (lines, layout), lambda: panels.status_panel(lines, *layout.type, layout.status_room)
-        )
-
-    def _status_lines(self, now_s: float) -> list[tuple[panels.Mark, str]]:
-        """What the program does, honestly: only who hears from the narrator says that it listens."""
-        status = self._status
-        lines: list[tuple[panels.Mark, str]] = []
-        if status is None:
-            lines.append(("none", "starting"))
-        elif status.problems:
-            lines += [("warning", problem_text(problem)) for problem in status.problems[:3]]
-        elif now_s - status.time_s > STALE_S + (status.latency_s or 0.0):
-            lines.append(("warning", f"waiting: nothing heard for over {STALE_S:.0f} s"))
-        else:
-            behind = "" if status.latency_s is None else f" · {status.latency_s:.1f} s behind"
-            dropped = f" · {status.dropped} dropped" if status.dropped else ""
-            lines.append(("dot", f"listening{behind}{dropped}"))
-        if self.frozen:
-            lines.append(("pause", "picture frozen"))
-        if not self.heatmap:
-            lines.append(("none", "heat map off"))
-        if self.muted:
-            lines.append(("none", "muted: " + ", ".join(claim(Sound(label, 1.0)) for label in self.muted)))
-        return lines
-
-    def _draw_history(self, out: Picture, layout: Layout, status: Patch | None) -> None:
-        rows = panels.history_rows(self._events.values(), self._epoch_s, layout.history_rows)
-        rows_key = (rows, layout, None if status is None else (status.columns.stop, status.rows.stop))
-        _blend(self._cached("history", rows_key, lambda: self._history_patch(rows, layout, status)), out)
-
-    def _history_patch(self, rows: tuple[panels.Row, ...], layout: Layout, status: Patch | None) -> Patch | None:
-        """The history in its place, or below the status where that is in its way."""
-        right, top, room = layout.history
-        patch = panels.history_panel(rows, *layout.type, right, top, room)
-        if patch and status and patch.columns.start < status.columns.stop + 4 and top < status.rows.stop:
-            room = max(room, right - layout.meter[1] - 4)
-            patch = panels.history_panel(rows, *layout.type, right, status.rows.stop + top, room)
-        return patch
-
-    def _draw_meter(self, out: Picture, layout: Layout, status: Patch | None) -> None:
-        left, right, bottom = layout.meter
-        self._meter.draw(out, left, (status.rows.stop if status else 0) + 2 * left, right, bottom)
-
-    def _draw_caption(self, out: Picture, layout: Layout) -> None:
-        lines, strength = self._caption.lines, self._caption.strength
-        if not lines or strength <= 0:
-            return
-        caption = self._cached("caption", (lines, layout), lambda: caption_patch(lines, layout))
-        _blend(caption, out, strength)
-        urgent = any(event.urgent and event.end_s is None for event in self._events.values())
-        if urgent and caption:
-            size, window = layout.type
-            _blend(
-                self._cached("urgent", (lines, layout), lambda: panels.urgent_tab(caption, size, window)), out, strength
-            )
 
 
 def _blend(patch: Patch | None, out: Picture, strength: float = 1.0) -> None:

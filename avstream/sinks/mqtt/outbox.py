@@ -23,15 +23,17 @@ class Message:
 
 
 class Outbox:
-    """Thread safe. Messages are kept in order until they are acknowledged, for `max_age_s` and up to `max_count`.
+    """Thread safe. Messages are kept in order until they are acknowledged, for `max_age_s`, up to `max_count` of them
+    and up to `max_bytes` of payloads.
 
-    What is older, or too many, is dropped, the oldest first, and counted in `lost`. `wake` is called, on whatever
+    What is older, or too much, is dropped, the oldest first, and counted in `lost`. `wake` is called, on whatever
     thread, when there is something to send.
     """
 
-    def __init__(self, wake: Callable[[], None], *, max_age_s: float, max_count: int) -> None:
+    def __init__(self, wake: Callable[[], None], *, max_age_s: float, max_count: int, max_bytes: int) -> None:
         self.lost = 0
-        self._wake, self._max_age_s, self._max_count = wake, max_age_s, max_count
+        self._wake, self._max_age_s = wake, max_age_s
+        self._max_count, self._max_bytes, self._bytes = max_count, max_bytes, 0
         self._lock = threading.Lock()
         self._states: dict[str, bytes] = {}
         self._due: dict[str, None] = {}  # topics of states to send, in order
@@ -55,6 +57,7 @@ class Outbox:
                 self._states[topic] = payload
                 self._due.pop(topic, None)  # after `renew`: what is newer would be told first
             self._queue.append(Message(topic, payload, retain, now_s))
+            self._bytes += len(payload)
             self._trim(now_s)
         self._wake()
 
@@ -87,20 +90,29 @@ class Outbox:
         arrived = set(batch)
         with self._lock:
             while self._queue and self._queue[0] in arrived:
-                self._queue.popleft()
+                self._bytes -= len(self._queue.popleft().payload)
             self._in_flight = 0
+
+    def says(self, topic: str) -> bytes | None:
+        """What a state is now; None for one that was never told."""
+        with self._lock:
+            return self._states.get(topic)
 
     def give_up(self) -> None:
         """Drop and count what could not be sent: nobody will take it any more."""
         with self._lock:
             self.lost += len(self._queue)
             self._queue.clear()
+            self._bytes = 0
 
     def _trim(self, now_s: float) -> None:
-        """Drop what is too old or too many, but not what is on its way just now."""
+        """Drop what is too old or too much, but not what is on its way just now."""
         at = self._in_flight
         while len(self._queue) > at and (
-            len(self._queue) > self._max_count or now_s - self._queue[at].born_s > self._max_age_s
+            len(self._queue) > self._max_count
+            or self._bytes > self._max_bytes
+            or now_s - self._queue[at].born_s > self._max_age_s
         ):
+            self._bytes -= len(self._queue[at].payload)
             del self._queue[at]
             self.lost += 1

@@ -28,12 +28,13 @@ from avstream.sinks.mqtt.sink import MqttSink
 from avstream.sinks.mqtt.topics import OFFLINE, ONLINE, Topics, encode
 
 BATCH = 10  # publications that may be on their way at once
-RETRY_MIN_S, RETRY_MAX_S = 1.0, 30.0
-AWAY_S = 60.0  # that a broker may be away without loss
+RETRY_MIN_S, RETRY_MAX_S = 1.0, 4.0  # a broker that is back is reached within 5 s, on a network that answers
+REFUSED_S = 30.0  # between tries at a broker that will not have us
+AWAY_S = 3600.0  # that a broker may be away without loss, as long as what waits is no more than this:
+MAX_COUNT, MAX_BYTES = 5000, 8 * 2**20
 TRY_S = 3 * TIMEOUT_S  # to knock, to connect, to subscribe
-# Of what waits: a try that began before the broker was back may fail late, and the one after the longest pause succeed
-# late.
-MAX_AGE_S, MAX_COUNT = AWAY_S + TRY_S + RETRY_MAX_S + TRY_S, 5000
+# A try that began before the broker was back may fail late, and the one after the longest pause succeed late.
+MAX_AGE_S = AWAY_S + TRY_S + RETRY_MAX_S + TRY_S
 STEADY_S = 10.0  # a connection that held so long was a good one
 OWED_S, GOODBYE_S = 0.7, 0.3  # at the end, for what is still to be sent and for saying goodbye
 
@@ -41,15 +42,16 @@ OWED_S, GOODBYE_S = 0.7, 0.3  # at the end, for what is still to be sent and for
 class MqttHub:
     """The connection to a broker.
 
-    `changed(stream, "threshold/dog_bark", 0.7)` and `changed(stream, "mute/dog_bark", True)` are called in the loop's
-    thread when that was set from afar. An AvstreamError that it raises is answered with its text.
+    `model` is what listens, for people. `changed(stream, "threshold/dog_bark", 0.7)` and
+    `changed(stream, "mute/dog_bark", True)` are called in the loop's thread when that was set from afar. An
+    AvstreamError that it raises is answered with its text.
     """
 
-    def __init__(self, broker: Broker, *, version: str, changed: Callable[[str, str, Any], None]) -> None:
-        self._broker, self._version, self._changed = broker, version, changed
+    def __init__(self, broker: Broker, *, version: str, model: str, changed: Callable[[str, str, Any], None]) -> None:
+        self._broker, self._version, self._model, self._changed = broker, version, model, changed
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news, self._idle = asyncio.Event(), asyncio.Event()
-        self._outbox = Outbox(self._wake, max_age_s=MAX_AGE_S, max_count=MAX_COUNT)
+        self._outbox = Outbox(self._wake, max_age_s=MAX_AGE_S, max_count=MAX_COUNT, max_bytes=MAX_BYTES)
         self._sinks: dict[str, MqttSink] = {}
         self._status = f"{broker.base}/status"
         self._outbox.state(self._status, encode(OFFLINE))  # the first thing that is told once we are connected
@@ -78,10 +80,18 @@ class MqttHub:
         slug = wire.slugify(stream)
         free = next(name for n in count(1) if (name := slug if n == 1 else f"{slug}-{n}") not in self._sinks)
         topics = Topics(self._broker.base, free)
-        config = wire.discovery(topics, stream, labels, version=self._version, images=images)
+        shown = wire.wanted(labels, rules.only, rules.urgent)
+        config = wire.discovery(
+            topics, stream, labels, shown=shown, version=self._version, model=self._model, images=images
+        )
         self._outbox.state(topics.discovery, encode(config))
         self._sinks[free] = MqttSink(stream, topics, rules, labels, self._outbox, images=images)
         return self._sinks[free]
+
+    @property
+    def _own(self) -> set[str]:
+        """The topics that say whether we are there: what others say on them is corrected."""
+        return {self._status, *(sink.topics.of("status") for sink in self._sinks.values())}
 
     async def run(self) -> None:
         """Stay connected and send, until cancelled: then what is owed is sent, for at most a second, and goodbye said.
@@ -111,7 +121,7 @@ class MqttHub:
                     f"MQTT broker {self._broker.shown} not reached ({reason(error)})", "see that it runs"
                 )
             attempt = 1 if time.monotonic() - self._served_since_s >= STEADY_S else attempt + 1
-            pause_s = RETRY_MAX_S if final else _delay_s(attempt)
+            pause_s = REFUSED_S if final else _delay_s(attempt)
             since_s = self._problems[0].since_s if self._problems else time.monotonic()
             kind: ProblemKind = "broker_refuses" if final else "broker_away"
             self._problems = (Problem(kind, self._broker.shown, why.found, why.fix, since_s, pause_s),)
@@ -126,6 +136,7 @@ class MqttHub:
             wanted = [topic for sink in self._sinks.values() for topic in sink.set_topics]
             topics = [f"{wire.HOME_ASSISTANT}/status", self._status, *wanted]
             await client.subscribe([(topic, 1) for topic in topics])
+            _heed_cancellation()
             self._served_since_s = time.monotonic()
             self._outbox.state(self._status, encode(ONLINE))
             self._outbox.renew()
@@ -172,9 +183,10 @@ class MqttHub:
             if topic == f"{wire.HOME_ASSISTANT}/status":
                 if payload == encode(ONLINE):
                     self._outbox.renew()
-            elif topic == self._status:
-                if payload == encode(OFFLINE):  # an old will of ours, or another avstream that left
-                    self._outbox.state(self._status, encode(ONLINE), again=True)
+            elif topic in self._own:  # an old will of ours, or another avstream that left
+                says = self._outbox.says(topic)
+                if says is not None and payload != says:
+                    self._outbox.state(topic, says, again=True)
             else:
                 _, stream, setting, label, _ = topic.rsplit("/", 4)
                 self._sinks[stream].set(setting, label, payload, self._changed)
@@ -202,6 +214,15 @@ class MqttHub:
         if loop is not None:
             with suppress(RuntimeError):  # it was closed just now
                 loop.call_soon_threadsafe(self._news.set)
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError when the task was told to end: `asyncio.wait_for`, which aiomqtt waits with, swallows that
+    before Python 3.12 when what it waits for comes in the same moment.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _delay_s(attempt: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import cv2
@@ -16,9 +16,9 @@ from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks.base import Sink
 from avstream.sinks.mqtt import topics as wire
 from avstream.sinks.mqtt.outbox import Outbox
-from avstream.sinks.mqtt.topics import MUTE, OFF, OFFLINE, ON, ONLINE, THRESHOLD, Topics, encode
+from avstream.sinks.mqtt.topics import HEARING, MUTE, OFF, OFFLINE, ON, ONLINE, THRESHOLD, Topics, encode
 from avstream.sources.frames import shrunk
-from avstream.wording import problem_text
+from avstream.troubles import DEAF, in_full
 
 OVERLAY_EVERY_S = 5.0
 OVERLAY_PX = 640
@@ -46,6 +46,8 @@ class MqttSink(Sink):
         self._rules, self._labels, self._outbox, self._images = rules, tuple(labels), outbox, images
         self._epoch_s: float | None = None
         self._sounding: dict[str, str] = {}  # event id -> label as announced
+        self._kinds: set[str] = set()  # of what is wrong
+        self._gist: Hashable = None  # of the narration that was told last
         self._drawn: Narration | None = None
         self._has_begun = False  # a sound, whose picture is yet to come
         self._loudest_dbfs, self._leveled_s = FLOOR_DBFS, -math.inf  # since this time of the stream
@@ -59,18 +61,22 @@ class MqttSink(Sink):
 
     @property
     def set_topics(self) -> tuple[str, ...]:
-        """What to subscribe to."""
-        return tuple(self.topics.of(setting, "+", "set") for setting in (THRESHOLD, MUTE))
+        """What to subscribe to: what others set, and what they must not say in our place."""
+        return *(self.topics.of(setting, "+", "set") for setting in (THRESHOLD, MUTE)), self.topics.of("status")
 
     def open(self, info: StreamInfo) -> None:
         """The stream is there."""
         self._epoch_s = info.epoch_s
         self._state("status", ONLINE)
+        self._tell_state()
 
     def write(self, narration: Narration) -> None:
-        """Tell a narration, and now and then show where it sounds."""
-        payload = wire.narration_payload(narration, self._epoch_s)
-        self._outbox.message(self.topics.of("narration"), encode(payload), retain=True)
+        """Tell a narration that is another one than before, and now and then show where it sounds."""
+        gist = wire.gist(narration)
+        if gist != self._gist:
+            self._gist = gist
+            payload = wire.narration_payload(narration, self._epoch_s)
+            self._outbox.message(self.topics.of("narration"), encode(payload), retain=True)
         waited = self._drawn is None or narration.end_s - self._drawn.end_s >= OVERLAY_EVERY_S
         if self._has_begun or (self._sounding and waited):
             self._has_begun = False
@@ -89,15 +95,18 @@ class MqttSink(Sink):
         self._state(f"audio/{kind}", ON if kind in self._sounding.values() else OFF)
         self._state("audio/all", ON if self._sounding else OFF)
         self._state("sound", ON if self._sounding else OFF)
+        self._tell_state()
         self._has_begun = self._has_begun or event.phase == "began"
 
     def status(self, status: Status) -> None:
         """Tell problems when they change, the level and how the narrator keeps up now and then."""
         self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
         # one of the broker is over by the time that anybody hears of it
-        problems = [problem_text(one) for one in status.problems if not one.kind.startswith("broker")]
-        self._state("problems", {"problems": problems})
+        problems = [one for one in status.problems if not one.kind.startswith("broker")]
+        self._kinds = {one.kind for one in problems}
+        self._state("problems", {"problems": [in_full(one) for one in problems], "kinds": sorted(self._kinds)})
         self._state("problem", ON if problems else OFF)
+        self._tell_state()
         self._tell_settings()
         self._tell_level(status.time_s, status.level_dbfs)
         time_s, last = status.time_s, self._diagnosed
@@ -110,6 +119,7 @@ class MqttSink(Sink):
     def close(self) -> None:
         """The stream has ended. Harmless when repeated."""
         self._sounding.clear()
+        self._kinds.clear()
         self._rest()
         self._state("status", OFFLINE)
 
@@ -139,7 +149,16 @@ class MqttSink(Sink):
         """The states of a stream in which nothing sounds and nothing is wrong."""
         for topic in ("sound", "audio/all", *(f"audio/{label}" for label in self._labels), "problem"):
             self._state(topic, OFF)
-        self._state("problems", {"problems": []})
+        self._state("problems", {"problems": [], "kinds": []})
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        """Silence, sound, or neither: who can't hear does not know."""
+        deaf = bool(self._kinds.intersection(DEAF))
+        state = wire.SOUND if self._sounding else wire.SILENCE
+        state = wire.DEAF if deaf else wire.OVERLOADED if "overloaded" in self._kinds else state
+        self._state("state", state)
+        self._state(HEARING, OFFLINE if deaf else ONLINE)
 
     def _tell_level(self, time_s: float, level_dbfs: float) -> None:
         """The loudest of each second, where that is not what was told last."""

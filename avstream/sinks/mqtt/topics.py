@@ -9,20 +9,29 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from avstream.records import Narration, SoundEvent
 from avstream.redact import hide
-from avstream.wording import OTHER
+from avstream.wording import OTHER, words
 
 HOME_ASSISTANT = "homeassistant"  # its discovery prefix; it says `online` at homeassistant/status when it starts
 ONLINE, OFFLINE = "online", "offline"
 ON, OFF = "ON", "OFF"
 THRESHOLD, MUTE = "threshold", "mute"
+HEARING = "hearing"  # online while the stream can hear: deaf is not silent
+SILENCE, SOUND, DEAF, OVERLOADED = STATES = ("silence", "sound", "can't hear", "overloaded")
 SHOWN_CHARS = 40  # of a payload that is not understood
+# Sounds of a home that people make automations of. Home Assistant keeps a row for each change of each entity, so that
+# not every sound that can be heard has one unless `--only` asks for it.
+EVERYDAY = (
+    "alarm", "baby_cry", "bell", "car_horn", "cat_meow", "cough", "dog_bark", "door", "doorbell", "engine", "footsteps",
+    "glass_breaking", "knock", "phone_ring", "scream", "siren", "speech", "thunder", "vacuum_cleaner", "water_running",
+)  # fmt: skip
+DEVICE_CLASSES = {"smoke_alarm": "smoke", "carbon_monoxide_alarm": "carbon_monoxide"}  # any other is a "sound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,13 @@ def moment(epoch_s: float | None, time_s: float | None) -> str | None:
 
 def narration_payload(narration: Narration, epoch_s: float | None) -> dict[str, Any]:
     """The narration and the moment that it speaks for."""
-    return {**narration.to_dict(), "time": moment(epoch_s, narration.focus_start_s)}
+    told = {name: value for name, value in narration.to_dict().items() if not name.startswith("timings")}
+    return {**told, "time": moment(epoch_s, narration.focus_start_s)}
+
+
+def gist(narration: Narration) -> Hashable:
+    """What makes a narration another one to who listens: words, sounds and places, not the last digit of a level."""
+    return narration.text, tuple((sound.label, sound.direction, sound.visible) for sound in narration.sounds)
 
 
 def event_payload(event: SoundEvent, epoch_s: float | None, labels: Sequence[str]) -> dict[str, Any]:
@@ -121,42 +136,76 @@ def parse_setting(setting: str, payload: bytes) -> float | bool:
     return value
 
 
-def discovery(topics: Topics, name: str, labels: Sequence[str], *, version: str, images: bool) -> dict[str, Any]:
+def wanted(labels: Sequence[str], only: Collection[str], urgent: Collection[str]) -> list[str]:
+    """The labels that get an entity of their own: those in `only`, else EVERYDAY ones and what is urgent."""
+    if only:
+        return [label for label in labels if label in only]
+    named = [label for label in labels if label != OTHER]
+    everyday = [label for label in EVERYDAY if label in named]
+    chosen = {*everyday, *[label for label in named if label not in everyday][: len(EVERYDAY) - len(everyday)], *urgent}
+    return [label for label in labels if label in chosen]
+
+
+def discovery(
+    topics: Topics,
+    name: str,
+    labels: Sequence[str],
+    *,
+    shown: Sequence[str],
+    version: str,
+    model: str,
+    images: bool,
+) -> dict[str, Any]:
     """Everything that Home Assistant needs to show a stream as a device.
 
-    `name` is the stream's for people; `labels` are all that an event may have, `other` among them.
+    `name` is the stream's for people; `labels` are all that an event may have, `other` among them, and `shown` those
+    with an entity of their own; `model` is what listens.
     """
-    shown = f"{name[:1].upper()}{name[1:]} narrator"
     components = _sensors(topics, labels)
     if images:
         components["overlay"] = {
             "p": "image", "name": "Sound source", "img_t": topics.of("overlay"), "cont_type": "image/jpeg",
         }  # fmt: skip
-    for label in labels:
-        components |= _settings(topics, label)
+    for label in shown:
+        components |= _of_label(topics, label)
     device = topics.device
     return {
-        "dev": {"ids": [device], "name": shown, "mf": "avstream", "sw": version},
+        "dev": {
+            "ids": [device], "name": f"{name[:1].upper()}{name[1:]} narrator", "mf": "avstream", "mdl": model,
+            "sw": version,
+        },
         "o": {"name": "avstream", "sw": version},
-        "avty": [{"t": f"{topics.base}/status"}, {"t": topics.of("status")}],
+        "avty": _there(topics),
         "avty_mode": "all",
         "qos": 1,
         "cmps": {f"{device}_{key}": {**one, "uniq_id": f"{device}_{key}"} for key, one in components.items()},
-    }
+    }  # fmt: skip
+
+
+def _there(topics: Topics, *more: str) -> list[dict[str, str]]:
+    """What must be `online` for an entity to be available."""
+    return [{"t": f"{topics.base}/status"}, *({"t": topics.of(one)} for one in ("status", *more))]
 
 
 def _sensors(topics: Topics, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
     narration, problems = topics.of("narration"), topics.of("problems")
     return {
         "narration": {
-            # a state of more than 255 characters would be unknown; the whole text is in the attributes
+            # a state of more than 255 characters would be unknown; the complete text is in the attributes
             "p": "sensor", "name": "Narration", "stat_t": narration, "json_attr_t": narration,
-            "val_tpl": "{{ value_json.text | truncate(250, false, '…') }}",
+            "val_tpl": "{{ value_json.text | default('silence', true) | truncate(250, false, '…') }}",
+            "avty": _there(topics, HEARING),
+        },
+        "state": {
+            "p": "sensor", "name": "State", "stat_t": topics.of("state"), "dev_cla": "enum", "ops": list(STATES),
         },
         "event": {
             "p": "event", "name": "Sound event", "stat_t": topics.of("event"), "evt_typ": list(labels),
         },
-        "sound": {"p": "binary_sensor", "name": "Sound", "dev_cla": "sound", "stat_t": topics.of("sound")},
+        "sound": {
+            "p": "binary_sensor", "name": "Sound", "dev_cla": "sound", "stat_t": topics.of("sound"),
+            "avty": _there(topics, HEARING),
+        },
         "problem": {
             "p": "binary_sensor", "name": "Stream problem", "dev_cla": "problem", "ent_cat": "diagnostic",
             "stat_t": topics.of("problem"), "json_attr_t": problems,
@@ -173,16 +222,17 @@ def _sensors(topics: Topics, labels: Sequence[str]) -> dict[str, dict[str, Any]]
     }  # fmt: skip
 
 
-def _settings(topics: Topics, label: str) -> dict[str, dict[str, Any]]:
-    """A number and a switch, there for who looks for them: a device with forty controls helps nobody."""
-    words = label.replace("_", " ")
-    common = {"ent_cat": "config", "en": False}
+def _of_label(topics: Topics, label: str) -> dict[str, dict[str, Any]]:
+    """Whether it sounds, unknown while nobody can hear; and a switch to hear of it no more."""
+    spoken = words(label)
     return {
-        f"{kind}_{label}": {
-            **form, "name": name, "stat_t": topics.of(kind, label), "cmd_t": topics.of(kind, label, "set"), **common,
-        }
-        for kind, name, form in (
-            (THRESHOLD, f"Threshold of {words}", {"p": "number", "min": 0, "max": 1, "step": 0.01, "mode": "box"}),
-            (MUTE, f"Mute {words}", {"p": "switch"}),
-        )
+        f"audio_{label}": {
+            "p": "binary_sensor", "name": f"{spoken[:1].upper()}{spoken[1:]}",
+            "dev_cla": DEVICE_CLASSES.get(label, "sound"), "stat_t": topics.of("audio", label),
+            "avty": _there(topics, HEARING),
+        },
+        f"mute_{label}": {
+            "p": "switch", "name": f"Mute {label.replace('_', ' ')}", "stat_t": topics.of(MUTE, label),
+            "cmd_t": topics.of(MUTE, label, "set"), "ent_cat": "config",
+        },
     }  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REQUEST = struct.Struct("<II")  # width, height; a size of 0 by 0 keeps the picture
 REPLY = struct.Struct("<?iII")  # still open?, the key that was pressed (Unicode) or -1, width and height of the content
+CLICK = 0  # in place of a key, for a button of the mouse
 SETTINGS = {"PYGAME_HIDE_SUPPORT_PROMPT": "1"}
 ON_LINUX = {
     "SDL_VIDEODRIVER": "x11",  # else SDL goes on without any display, out of everyone's sight
@@ -57,6 +58,8 @@ class Window:
                     self._toggle_full()
                 else:
                     self._keys.append(key)
+            elif event.type == self._sdl.MOUSEBUTTONDOWN:
+                self._keys.append(CLICK)
         width, height = self._window.get_surface().get_size()
         return REPLY.pack(self._is_open, self._keys.popleft() if self._keys else -1, width, height)
 

@@ -52,7 +52,7 @@ def check_display() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the window says: whether it is open, the key that was pressed or -1, its content's (width, height)."""
+    """What the window says: is it open, the key that was pressed, CLICK or -1, and its content's (width, height)."""
 
     is_open: bool
     key: int
@@ -152,8 +152,8 @@ class WindowSink(Sink):
     """Shows one stream. `latest` gives the picture of now, `now_s` the stream's time.
 
     `closed` is called once when the user closes the window or presses q or Esc, `mute` with the label that m mutes;
-    both on the window's thread. Snapshots go into the folder `snapshots`. Raises SinkError when no window can be
-    opened, and on the next call when it has gone.
+    both on the window's thread. Snapshots go into the folder `snapshots`. Without `flash` what is urgent stands still.
+    Raises SinkError when no window can be opened, and on the next call when it has gone.
     """
 
     name = "window"
@@ -167,7 +167,9 @@ class WindowSink(Sink):
         mute: Callable[[str], None],
         size: tuple[int, int] = (1280, 720),
         snapshots: Path = Path("."),
+        flash: bool = True,
     ) -> None:
+        self._flash = flash
         self._latest, self._now_s, self._closed, self._mute = latest, now_s, closed, mute
         self._size, self._snapshots = size, snapshots
         self._lock = threading.Lock()
@@ -178,7 +180,7 @@ class WindowSink(Sink):
 
     def open(self, info: StreamInfo) -> None:
         """Open the window."""
-        self._screen = Screen(info)
+        self._screen = Screen(info, flash=self._flash)
         self._display = Display(f"{hide(info.name)} - avstream", self._size)
         self._thread = threading.Thread(target=self._work, args=(self._display,), name="window", daemon=True)
         self._thread.start()
@@ -254,6 +256,9 @@ class WindowSink(Sink):
     def _press(self, answer: Answer, picture: VideoFrame | None) -> None:
         """Do what a key asks for."""
         key, screen = answer.key, self._screen
+        if key >= 0:  # any key, and a click
+            with self._lock:
+                screen.see()
         if key == ord("s"):
             said = self._save(self._render(picture, answer.size))
             with self._lock:
