@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from avstream import __version__
-from avstream.commands import file, live, mqtt
+from avstream.commands import compare, file, live, mqtt
 from avstream.commands.options import INTERRUPTED, say
 from avstream.commands.signals import InterruptedBySignal
 from avstream.config import presets
@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     for name, room, purpose in (
         ("file", file, "narrate movies or sound files"),
         ("live", live, "narrate cameras, microphones and network streams"),
+        ("compare", compare, "encoders and alignments side by side on your clips, as a page"),
         ("mqtt", mqtt, "remove a stream from an MQTT broker and from Home Assistant"),
     ):
         command = commands.add_parser(

@@ -27,6 +27,7 @@ MAY = (
         "nano": LIGHT | STAGES,
         "torch_models": LIGHT | STAGES | {"checkpoints", "config"},
         "loading": LIGHT | STAGES | {"checkpoints", "config", "nano", "torch_models", "windows"},
+        "comparison": LIGHT | STAGES | {"config", "loading", "torch_models", "narrator", "sources", "windows"},
         "narrator": LIGHT | STAGES | {"loading"},
         "workers": set(),
         "outlets": LIGHT | {"sinks", "workers"},

@@ -1,0 +1,1 @@
+"""Encoders, alignments and k side by side on given clips: `avstream compare`."""
