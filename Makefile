@@ -7,12 +7,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # what the tests use beside Python: ffmpeg as an independent reader and sender, a broker, a sound server, a display with
-# somebody who presses keys, and an RTSP camera
+# somebody who presses keys, an RTSP camera, and a browser
 APT := ffmpeg mosquitto mosquitto-clients openssl \
 	pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 \
 	xvfb openbox xdotool x11-utils libgl1 libglib2.0-0 libsm6 libice6 libxext6 libx11-6 \
 	python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
+	chromium chromium-driver
 
 .PHONY: demo test check soak setup system train clean
 

@@ -87,7 +87,6 @@ def compare_clips(options: argparse.Namespace) -> int:
     page = check_output(options.out)
     truths = read_truth(options.truth) if options.truth else {}
     console = Console(stderr=True, highlight=False)
-    quiet_transformers()
     report: dict[str, Any] = {}
     with console.status("starting") as status:
         for report, clips in compare(options.clips, truths, settings_for, choice, status.update):
@@ -112,14 +111,6 @@ def choice_of(options: argparse.Namespace, settings_for: Any) -> Choice:
             raise ConfigError(f"--projection {text}: expected ENCODER=FILE for one of {', '.join(encoders)}")
         projections[spec] = Path(file)
     return Choice(encoders, projections, options.tokens, options.start)
-
-
-def quiet_transformers() -> None:
-    """Its warnings and bars are not for the user of this command."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
 
 
 def write(page: Path, report: dict[str, Any], clips: list[Clip]) -> None:

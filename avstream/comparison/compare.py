@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from avstream import loading
-from avstream.alignment import ProjectionMLP, dim_match
+from avstream.alignment import Projection, dim_match
 from avstream.comparison import scores
 from avstream.comparison.truth import Truth, named
 from avstream.config import families, presets
 from avstream.encoders.audio import AudioEncoder, mono
-from avstream.encoders.clip import PictureTokens
+from avstream.encoders.picture import PictureTokens
 from avstream.errors import ConfigError, SourceError
 from avstream.loading import WINDOW_S, Models
 from avstream.narrator import Narrator, key_frame
@@ -31,6 +30,7 @@ from avstream.substitution import substitute
 from avstream.windows import Windower
 
 NEIGHBOURS = 3
+Floats = scores.Floats
 SettingsFor = Callable[..., presets.Settings]  # the preset with `audio` and `alignment` put over it
 
 
@@ -55,10 +55,10 @@ class Clip:
     truth: Truth | None
 
     @property
-    def seen(self) -> Tensor:
+    def seen(self) -> Floats:
         """What a sound is compared with in retrieval: the CLS token, or the patches' mean where there is none."""
         cls = self.picture.cls
-        return (cls if cls is not None else self.picture.patches.mean(0)).float().cpu()
+        return cls if cls is not None else self.picture.patches.mean(0)
 
 
 def read_window(path: Path, start_s: float | None) -> Window:
@@ -107,8 +107,7 @@ def compare(
         progress(f"audio encoder {spec}")
         chosen = settings_for(audio=spec, alignment="raw")
         own = (chosen.audio_encoder, chosen.audio_checkpoint) == (settings.audio_encoder, settings.audio_checkpoint)
-        dtype = loading.choose_dtype(settings.dtype, models.device)
-        audio = models.audio if own else loading.load_audio(chosen, models.device, dtype)
+        audio = models.audio if own else loading.load_audio(chosen)
         z = heard(clips, audio)
         for alignment, projection in alignments_of(spec, choice, settings_for, audio.dim, models):
             add_way(report, clips, models, choice, (spec, alignment), aligned(z, projection, models), progress)
@@ -161,36 +160,34 @@ def clip_entry(clip: Clip) -> dict[str, Any]:
 
 def alignments_of(
     spec: str, choice: Choice, settings_for: SettingsFor, dim: int, models: Models
-) -> Iterator[tuple[str, ProjectionMLP | None]]:
+) -> Iterator[tuple[str, Projection | None]]:
     """`raw`, then `projected` where weights were given, or are shipped for the pair."""
     yield "raw", None
     if spec in choice.projections:
-        yield "projected", ProjectionMLP.load(choice.projections[spec], dim, models.tower.width)
+        yield "projected", Projection.load(choice.projections[spec], dim, models.tower.width)
         return
     with suppress(ConfigError):  # nothing is shipped for the pair
         settings = settings_for(audio=spec, alignment="projected")
         yield "projected", loading.load_alignment(settings, dim, models.tower.width)
 
 
-def heard(clips: Sequence[Clip], audio: AudioEncoder) -> Tensor:
-    """z_a of each clip: (n, dim) on the CPU."""
-    return torch.stack([audio.encode(mono(one.window.audio, one.window.rate_hz, audio.rate_hz)) for one in clips])
+def heard(clips: Sequence[Clip], audio: AudioEncoder) -> Floats:
+    """z_a of each clip: (n, dim)."""
+    return np.stack([audio.encode(mono(one.window.audio, one.window.rate_hz, audio.rate_hz)) for one in clips])
 
 
-@torch.inference_mode()
-def aligned(z: Tensor, projection: ProjectionMLP | None, models: Models) -> Tensor:
-    """f_a of each clip: (n, width) on the CPU."""
-    return projection(z) if projection is not None else dim_match(z, models.tower.width)
+def aligned(z: Floats, projection: Projection | None, models: Models) -> Floats:
+    """f_a of each clip: (n, width)."""
+    return np.stack([projection(one) if projection else dim_match(one, models.tower.width) for one in z])
 
 
 def add_way(
-    report: dict[str, Any], clips: Sequence[Clip], models: Models, choice: Choice, way: tuple[str, str], f: Tensor,
+    report: dict[str, Any], clips: Sequence[Clip], models: Models, choice: Choice, way: tuple[str, str], f: Floats,
     progress: Callable[[str], None],
 ) -> None:  # fmt: skip
     """One encoder with one alignment: every clip under every k, and the summary rows."""
-    cosines = scores.similarity(f, torch.stack([clip.seen for clip in clips]))
-    places, near = scores.ranks(cosines), scores.neighbours(cosines, NEIGHBOURS)
-    found = scores.retrieval(f, torch.stack([clip.seen for clip in clips]))
+    cosines = scores.similarity(f, np.stack([clip.seen for clip in clips]))
+    places, near, found = scores.ranks(cosines), scores.nearest(cosines, NEIGHBOURS), scores.retrieval(cosines)
     patches = min(len(clip.picture.patches) for clip in clips)
     for k in dict.fromkeys(min(tokens, patches) for tokens in choice.tokens):
         row = {"encoder": way[0], "alignment": way[1], "tokens": k}
@@ -204,10 +201,8 @@ def add_way(
         report["summary"].append(row | found | summed(made))
 
 
-@torch.inference_mode()
-def say(clip: Clip, f: Tensor, k: int, models: Models) -> dict[str, Any]:
+def say(clip: Clip, f: Floats, k: int, models: Models) -> dict[str, Any]:
     """What the language model makes of a clip's tokens, and which patches it got."""
-    f = f.to(models.device)
     tokens, _, kept = substitute(f, clip.picture.patches, k, models.unselected)
     sentence = " ".join(models.language.describe(tokens, models.prompt, "").split())
     sources = None if clip.truth is None else clip.truth.sources

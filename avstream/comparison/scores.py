@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from math import sqrt
 
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
+import numpy as np
+from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
 Z = 1.959964  # of a 95 % interval
 
 
-def similarity(queries: Tensor, items: Tensor) -> Tensor:
+def similarity(queries: Floats, items: Floats) -> Floats:
     """Cosines of (n, d) and (m, d): (n, m)."""
-    return normalize(queries.float(), dim=-1) @ normalize(items.float(), dim=-1).T
+    unit = [x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12) for x in (queries, items)]
+    return unit[0] @ unit[1].T
 
 
-def ranks(cosines: Tensor) -> Tensor:
-    """Where item i stands for query i, float (n,), 1 being the best. (n, n). What is as near costs half a place."""
+def ranks(cosines: Floats) -> NDArray[np.float64]:
+    """Where item i stands for query i, (n,), 1 being the best. (n, n). What is as near costs half a place."""
     true = cosines.diagonal()[:, None]
     return 1 + (cosines > true).sum(1) + ((cosines == true).sum(1) - 1) / 2
 
@@ -27,20 +28,19 @@ def ranks_by_chance(count: int) -> float:
     return (count + 1) / 2
 
 
-def retrieval(sounds: Tensor, pictures: Tensor) -> dict[str, float]:
-    """Mean rank and top-1 share, sound to picture and back. Both (n, d), in one space."""
-    cosines = similarity(sounds, pictures)
+def retrieval(cosines: Floats) -> dict[str, float]:
+    """Mean rank and top-1 share, sound to picture and back, of the cosines of n sounds and their n pictures."""
     out = {}
     for way, found in (("sound to picture", ranks(cosines)), ("picture to sound", ranks(cosines.T))):
         out[f"{way}, mean rank"] = float(found.mean())
-        out[f"{way}, top-1"] = float((found == 1).float().mean())
+        out[f"{way}, top-1"] = float((found == 1).mean())
     return out
 
 
-def neighbours(cosines: Tensor, count: int) -> list[list[int]]:
+def nearest(cosines: Floats, count: int) -> list[list[int]]:
     """The nearest items of each query, best first. (n, m)."""
-    nearest: list[list[int]] = torch.topk(cosines, min(count, cosines.shape[1]), dim=1).indices.tolist()
-    return nearest
+    found: list[list[int]] = np.argsort(-cosines, axis=1, kind="stable")[:, :count].tolist()
+    return found
 
 
 def wilson(right: int, of: int) -> tuple[float, float]:

@@ -70,7 +70,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def active(listed: Sequence[str] | str) -> tuple[str, ...]:
     """The sounding sources of a list with headings ("Visible Active:", "Visible Silent:"); without any, all of it."""
-    heading, found = "active", []
+    heading, found = "active", list[str]()
     for line in [listed] if isinstance(listed, str) else listed:
         if line.strip().endswith(":"):
             heading = line.lower()
