@@ -5,7 +5,10 @@ Pure: it reads what a status says and knows no devices, windows or terminals.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from avstream.records import Problem, ProblemKind, Status
+from avstream.wording import problem_text
 
 HEADLINES: dict[ProblemKind, str] = {
     "no_sound": "I can't hear",
@@ -41,6 +44,6 @@ def headline(problem: Problem) -> str:
 
 
 def in_full(problem: Problem) -> str:
-    """All of a problem on one line."""
-    head = headline(problem)
-    return f"{head}: {problem.found}; {problem.fix}" if head else f"{problem.found}; {problem.fix}"
+    """All of a problem on one line, but for when it is tried again, which changes with every try."""
+    head, text = headline(problem), problem_text(replace(problem, retry_s=None))
+    return f"{head}: {text}" if head else text

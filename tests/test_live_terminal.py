@@ -51,7 +51,7 @@ def test_a_log_gets_times_of_day_and_what_is_urgent():
 
     assert shown(tell).splitlines() == [
         "listening to kitchen; Ctrl-C ends it",
-        "14:03:22  an alarm is sounding. [alarm sounding, left 0.97] -23 dBFS",
+        "14:03:22  an alarm is sounding. (left)  -23 dBFS",
         "14:03:22  URGENT: alarm sounding",
         "14:03:30  silence",
     ]
@@ -69,7 +69,10 @@ def test_problems_are_told_when_they_come_and_when_they_are_over():
         sink.status(status())
 
     lines = shown(tell, named=True).splitlines()
-    assert lines[1:] == ["14:03:21  kitchen: camera 0 is lost; plug it in", "14:03:21  kitchen: all is well again"]
+    assert lines[1:] == [
+        "14:03:21  kitchen: The picture stopped: camera 0 is lost; plug it in",
+        "14:03:21  kitchen: all is well again",
+    ]
 
 
 def test_a_terminal_has_a_status_line_and_leaves_none_behind():
@@ -139,7 +142,23 @@ def test_narrow_terminals_do_not_wrap_the_status_line():
         width=30,
     )
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", out).replace("\r", "\n")
-    assert any(line.startswith("● listening") and len(line) <= 30 for line in plain.splitlines())
+    assert any(line.startswith("● I can't hear") and len(line) <= 30 for line in plain.splitlines())
+
+
+def test_while_it_is_deaf_nobody_says_that_it_listens_and_the_fix_stands_there():
+    deaf = Problem("no_sound", "the microphone", "the microphone was lost", "check its plug, and the server", 0.0, 2.0)
+    seen = []
+
+    def tell(sink):
+        for problems in ((deaf,), ()):
+            sink.status(status(problems=problems))
+            seen.append(re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", out.getvalue()).rpartition("●")[2])
+
+    out = io.StringIO()
+    shown(tell, out=out, force_terminal=True, width=60)
+    assert seen[0].startswith(" I can't hear") and "listening" not in seen[0]
+    assert "check its plug, and the server" in " ".join(seen[0].split()), "in full, on lines of its own"
+    assert seen[1].startswith(" listening") and "check its plug" not in seen[1]
 
 
 def test_control_characters_do_not_reach_the_terminal():

@@ -43,9 +43,9 @@ def test_a_pipe_gets_a_line_for_each_change():
     assert lines == [
         "a.mp4 (1:40)",
         " 0:00  silence",
-        " 0:05  a dog is barking. [dog barking, left 0.97] -23 dBFS",
+        " 0:05  a dog is barking. (left)  -23 dBFS",
         " 0:12  silence",
-        "1:01:40  a dog is barking. [dog barking, left 0.97] [unidentified sound 0.30] -23 dBFS",
+        "1:01:40  a dog is barking.  -23 dBFS",
     ]
 
 

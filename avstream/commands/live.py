@@ -101,6 +101,7 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
     """Where narrations go, besides the terminal."""
     group = command.add_argument_group("outputs")
     group.add_argument("--window", action="store_true", help="show the picture with what sounds in it")
+    group.add_argument("--no-flash", action="store_true", help="what is urgent stands still in the window")
     group.add_argument("--jsonl", metavar="PATH", help="a JSON object for each window and event; - is standard output")
     group.add_argument("--srt", metavar="PATH", help="captions as SubRip, timed from the start")
     group.add_argument("--vtt", metavar="PATH", help="captions as WebVTT, timed from the start")
@@ -196,7 +197,7 @@ def open_stream(
         images = home.mqtt_images and not options.mqtt_no_images
         sinks.append(hub.sink(settings.name, rules, LABELS, images=images))
     if settings.window:
-        sinks.append(open_window(source, rules, signals))
+        sinks.append(open_window(source, rules, signals, flash=not options.no_flash))
     hop_s = next((hop for hop in (options.hop, home.hop) if hop is not None), HOP_S)
     return Stream(source, sinks, policy="drop_oldest", rules=rules, hop_s=hop_s)
 
@@ -216,11 +217,11 @@ def file_sinks(settings: StreamSettings, board: StatusBoard, *, named: bool) -> 
         yield CaptionSink(settings.vtt, "vtt")
 
 
-def open_window(source: LiveSource, rules: Rules, signals: Signals) -> Sink:
-    """The window of a stream; closing it ends the run."""
+def open_window(source: LiveSource, rules: Rules, signals: Signals, *, flash: bool) -> Sink:
+    """The window of a stream; closing it ends the run. Without `flash` what is urgent stands still."""
     from avstream.sinks.window.sink import WindowSink
 
-    return WindowSink(source.latest, source.now_s, closed=signals.request, mute=rules.mute)
+    return WindowSink(source.latest, source.now_s, closed=signals.request, mute=rules.mute, flash=flash)
 
 
 def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules], model: str) -> MqttHub | None:

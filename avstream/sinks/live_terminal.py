@@ -1,9 +1,10 @@
 """Live narrations for people to read: a line when something new sounds, and below them how each stream is doing.
 
-    14:03:22  a dog is barking. [dog barking, left 0.97] -23 dBFS
+    14:03:22  a dog is barking. (left)  -23 dBFS
     ● listening  ████████░░░░  -23 dBFS  latency 0.6 s
 
-In a pipe or a log there are only the lines, and one when a problem comes or goes.
+While something is wrong it stands there in full, and nobody says that it listens. In a pipe or a log there are only the
+lines, and one when a problem comes or goes.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from avstream.level import BAR_FROM_DBFS, FLOOR_DBFS
 from avstream.records import Narration, SoundEvent, Status, StreamInfo
 from avstream.sinks.terminal import TerminalSink
-from avstream.wording import problem_text, words
+from avstream.troubles import GRAVE, headline, in_full
+from avstream.wording import words
 
 BAR_CELLS = 12
 
@@ -33,12 +34,12 @@ class StatusBoard:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._lines: dict[str, Text] = {}
+        self._lines: dict[str, RenderableType] = {}
         self._live: Live | None = None
         self._lock = threading.Lock()  # each stream tells from a thread of its own
 
-    def show(self, source: str, line: Text) -> None:
-        """Put a stream's line in its place."""
+    def show(self, source: str, line: RenderableType) -> None:
+        """Put a stream's lines in their place."""
         with self._lock:
             self._lines[source] = line
             if not self.console.is_terminal or self.console.is_dumb_terminal:
@@ -107,7 +108,7 @@ class LiveTerminalSink(TerminalSink):
     def status(self, status: Status) -> None:
         """Renew the stream's line; a problem that came or went is printed, but not each time it is tried again."""
         self._epoch_s = self._epoch_s if status.epoch_s is None else status.epoch_s
-        problems = {problem_text(replace(problem, retry_s=None)) for problem in status.problems}
+        problems = {in_full(problem) for problem in status.problems}
         with self._writing():
             for problem in sorted(problems - self._problems):
                 self._print(self._note(status.time_s, problem, "yellow"))
@@ -128,20 +129,20 @@ class LiveTerminalSink(TerminalSink):
     def _note(self, time_s: float, text: str, style: str) -> Text:
         return Text.assemble((self._stamp(time_s), "cyan"), (self._plain(text), style))
 
-    def _status_line(self, status: Status) -> Text:
+    def _status_line(self, status: Status) -> Group:
         share = (status.level_dbfs - BAR_FROM_DBFS) / -BAR_FROM_DBFS
         filled = round(BAR_CELLS * min(1.0, max(0.0, share)))
         bar = "█" * filled + "░" * (BAR_CELLS - filled)
         quiet = status.level_dbfs <= FLOOR_DBFS
         level = "no sound" if quiet else f"{status.level_dbfs:.0f} dBFS"
-        parts = ["listening" if not quiet else "waiting  ", bar, f"{level:>8}"]
+        grave = [headline(problem) for problem in status.problems if problem.kind in GRAVE]
+        parts = [grave[0] if grave else "waiting  " if quiet else "listening", bar, f"{level:>8}"]
         if status.latency_s is not None:
             parts.append(f"latency {status.latency_s:.1f} s")
         if status.dropped:
             parts.append(f"{status.dropped} windows dropped")
         name = f"{self._name}: " if self._named else ""
-        line = Text.assemble((self._plain(f"● {name}" + "  ".join(parts)), "dim" if quiet else ""), no_wrap=True)
-        if status.problems:
-            line.append(f"  {self._plain('; '.join(map(problem_text, status.problems)))}", "yellow")
+        style = "bold yellow" if grave else "dim" if quiet else ""
+        line = Text.assemble((self._plain(f"● {name}" + "  ".join(parts)), style), no_wrap=True)
         line.overflow = "ellipsis" if self._plain("…") == "…" else "crop"
-        return line
+        return Group(line, *(Text(f"  {self._plain(in_full(one))}", "yellow") for one in status.problems))

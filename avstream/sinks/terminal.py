@@ -1,12 +1,12 @@
 """Narrations for people to read: a line when something new sounds, and on a terminal a progress bar below them.
 
-A line holds until the next one: `0:05  a dog is barking. [dog barking, left 0.97] -23 dBFS`, then `0:12  silence`.
+A line holds until the next one: `0:05  a dog is barking. (left)  -23 dBFS`, then `0:12  silence`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,12 +14,22 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColum
 from rich.text import Text
 
 from avstream.errors import SinkError
-from avstream.records import Narration, StreamInfo
+from avstream.records import Narration, Sound, StreamInfo
 from avstream.sinks.base import Sink
 from avstream.sinks.files import why
-from avstream.wording import clock, phrase
+from avstream.wording import caption, clock, phrase
 
 BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures only
+
+
+def where(sounds: Sequence[Sound]) -> str:
+    """` (left, off-screen)`: what the sentence leaves out, where there is one sound that it can belong to."""
+    if len(sounds) != 1:
+        return ""
+    sound = sounds[0]
+    known = [side for side in (sound.direction,) if side in ("left", "right")]
+    known += ["off-screen"] * (sound.visible is False)
+    return f" ({', '.join(known)})" if known else ""
 
 
 class TerminalSink(Sink):
@@ -72,12 +82,12 @@ class TerminalSink(Sink):
         start = self._stamp(narration.focus_start_s)
         if not narration.sounds:
             return Text.assemble((f"{start}silence", "dim"))
-        labels = " ".join(f"[{phrase(sound)} {sound.confidence:.2f}]" for sound in narration.sounds)
+        sentence = self._plain(narration.text or caption(narration.sounds))
         return Text.assemble(
             (start, "cyan"),
-            (f"{self._plain(narration.text)} ", "bold"),
-            (f"{self._plain(labels)} ", "green"),
-            (f"{narration.level_dbfs:.0f} dBFS", "dim"),
+            (sentence, "bold"),
+            (where(narration.sounds), "green"),
+            (f"  {narration.level_dbfs:.0f} dBFS", "dim"),
         )
 
     def _stamp(self, time_s: float) -> str:
