@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ Presence = Literal["embedded", "present", "not downloaded"]
 # safetensors, or weights that transformers reads with weights_only=True; never code
 ANSWER_S = 15.0  # the longest wait for the hub to say what it has
 SUFFIXES = (".pt", ".pth", ".safetensors")  # of official files that are no folder of transformers'
+HUB_LISTENERS = {"ast": "MIT/ast-finetuned-audioset-10-10-0.4593", "clap": "laion/clap-htsat-unfused"}
 FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors"]
 
 
@@ -98,6 +100,23 @@ def presence_of(settings: Settings) -> Presence:
     """Whether all that a preset needs can be loaded without a network."""
     parts = {presence(settings.language), presence(settings.audio_checkpoint)}
     return "not downloaded" if "not downloaded" in parts else "present" if "present" in parts else "embedded"
+
+
+def listener_missing(spec: str) -> str:
+    """What a listener lacks on this machine, in a few words; empty when it can be loaded without a network."""
+    from avstream.listeners.choose import yamnet_file
+    from avstream.listeners.onnx_taggers import FILES as TAGGERS
+
+    name, _, file = spec.partition(":")
+    if name in TAGGERS:
+        return "" if TAGGERS[name].cached() else "not downloaded"
+    if name == "yamnet":
+        if find_spec("ai_edge_litert") is None:
+            return "needs pip install 'avstream[yamnet]'"
+        return "" if (Path(file) if file else yamnet_file()).is_file() else f"no file {yamnet_file()}"
+    if name in HUB_LISTENERS:
+        return "" if presence(file or HUB_LISTENERS[name]) == "present" else "not downloaded"
+    return ""
 
 
 def presence(checkpoint: str) -> Presence:

@@ -18,12 +18,12 @@ from avstream import wording
 from avstream.errors import ConfigError
 from avstream.level import SILENCE_DBFS
 from avstream.records import Narration, Phase, Sound, SoundEvent
+from avstream.vocabulary import ancestors, includes, known, unknown
 
 BEGIN = wording.LIKELY  # what is only possible is narrated, but starts no event
 STAY = 0.6
 GAP_S = 2.0
 MISSES = 2
-KNOWN = (*wording.LABELS, wording.OTHER)
 
 
 @dataclass(slots=True)
@@ -31,7 +31,8 @@ class Rules:
     """What one stream is to speak of. May be changed while it runs, from any thread: every change is one step.
 
     An event of a label begins at its confidence in `thresholds`, else at BEGIN; for a label that has one, what is below
-    STAY of it is not narrated either. Raises ConfigError for an unknown label or a threshold outside 0..1.
+    STAY of it is not narrated either. A label stands for its kinds, too: `alarm` for smoke and fire alarms. Raises
+    ConfigError for an unknown label or a threshold outside 0..1.
     """
 
     thresholds: dict[str, float] = field(default_factory=dict)
@@ -59,12 +60,19 @@ class Rules:
     def allows(self, sound: Sound) -> bool:
         """Whether a sound is spoken of."""
         label = sound.label
-        wanted = (not self.only or label in self.only) and label not in self.muted
-        return wanted and sound.confidence >= STAY * self.thresholds.get(label, 0.0)
+        wanted = (not self.only or includes(self.only, label)) and not includes(self.muted, label)
+        return wanted and sound.confidence >= STAY * self._threshold(label, 0.0)
 
     def begins_at(self, label: str) -> float:
         """The confidence at which an event of a label begins."""
-        return self.thresholds.get(label, BEGIN)
+        return self._threshold(label, BEGIN)
+
+    def _threshold(self, label: str, otherwise: float) -> float:
+        """The label's own threshold, else the lowest of what it is a kind of."""
+        if label in self.thresholds:
+            return self.thresholds[label]
+        general = [self.thresholds[name] for name in ancestors(label) if name in self.thresholds]
+        return min(general, default=otherwise)
 
     def applied(self, narration: Narration) -> Narration:
         """The narration with the sounds that are spoken of, and no other."""
@@ -76,9 +84,9 @@ class Rules:
 
 
 def check_label(label: str) -> None:
-    """Raises ConfigError, with the nearest known label, for one that is not known."""
-    if label not in KNOWN:
-        raise ConfigError(wording.unknown("sound", label, KNOWN))
+    """Raises ConfigError, with what may have been meant, for a label that is not known."""
+    if not known(label):
+        raise ConfigError(unknown(label))
 
 
 def check_threshold(label: str, threshold: float) -> None:
@@ -121,7 +129,7 @@ class EventTracker:
                 going.end_s = max(gone_s, going.event.onset_s + shortest_s)
             going.missed += 1
             over = going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S
-            if over or label in self._rules.muted:
+            if over or includes(self._rules.muted, label):
                 told.append(self._end(label))
         # what is not recognized in the middle of a known sound is most likely part of it
         named_going = any(label != wording.OTHER for label in self._going)
@@ -149,7 +157,7 @@ class EventTracker:
             level_dbfs=sound.level_dbfs,
             direction=sound.direction,
             visible=sound.visible,
-            urgent=sound.label in self._rules.urgent,
+            urgent=includes(self._rules.urgent, sound.label),
             box=sound.box,
         )
         self._going[sound.label] = _Going(event, narration.focus_end_s, narration.end_s)

@@ -19,7 +19,9 @@ from avstream.config.presets import Settings
 from avstream.encoders.audio import AudioEncoder
 from avstream.encoders.picture import VisionTower
 from avstream.errors import ConfigError
-from avstream.evidence import Evidence
+from avstream.listeners.base import Listener
+from avstream.listeners.choose import open_listener
+from avstream.listeners.names import BY_TORCH
 from avstream.windows import WINDOW_S
 
 NANO = "nano"
@@ -39,7 +41,7 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Models:
-    """Everything that a narrator calls. `listener` is None when `audio` is already the evidence's own encoder.
+    """Everything that a narrator calls. The claims are the `listener`'s; `audio` gives the vector for CLS.
 
     `device` is the name of the one that the language model runs on.
     """
@@ -48,8 +50,7 @@ class Models:
     alignment: Projection | None
     tower: VisionTower
     language: LanguageModel
-    evidence: Evidence
-    listener: AudioEncoder | None
+    listener: Listener
     tokens: int
     unselected: Literal["zero", "drop"]
     prompt: str
@@ -70,11 +71,10 @@ def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -
     audio = load_audio(settings)
     alignment = load_alignment(settings, audio.dim, tower.width)
     language.prompt(settings.prompt, "")  # a wrong prompt is an error now, not in the first window
-    own = (settings.audio_encoder, settings.audio_checkpoint) == ("whisperclip", NANO)
-    return Models(
-        audio, alignment, tower, language, Evidence(checkpoints.NANO / "evidence"), None if own else load_listener(),
-        settings.tokens, cast(Literal["zero", "drop"], settings.unselected), settings.prompt, device,
-    )  # fmt: skip
+    progress(f"listener {settings.listener}")
+    listener = load_listener(settings, progress)
+    unselected = cast(Literal["zero", "drop"], settings.unselected)
+    return Models(audio, alignment, tower, language, listener, settings.tokens, unselected, settings.prompt, device)
 
 
 def load_language(settings: Settings) -> tuple[LanguageModel, VisionTower, str]:
@@ -104,11 +104,13 @@ def load_audio(settings: Settings) -> AudioEncoder:
     return NanoAudio(fuse_layers=settings.audio_encoder == "whisperclip", threads=settings.threads)
 
 
-def load_listener() -> AudioEncoder:
-    """The encoder that the evidence head was trained on: nano's."""
-    from avstream.nano import NanoAudio
+def load_listener(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Listener:
+    """Who hears what sounds. Raises ModelError: a runtime, a file or the hub is missing."""
+    if settings.listener.partition(":")[0] in BY_TORCH:
+        from avstream import torch_models
 
-    return NanoAudio(fuse_layers=True)
+        return torch_models.load_listener(settings)
+    return open_listener(settings.listener, settings.threads, progress)
 
 
 def load_alignment(settings: Settings, audio_dim: int, width: int) -> Projection | None:

@@ -1,8 +1,8 @@
 """Window -> Narration: the method on one page.
 
-Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from the sound alone,
-silence ends the work before any model runs, a sentence that does not agree with the evidence is not let through, and
-the place is what moves with the sound, or is not told.
+Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from a listener that gets
+the sound alone, silence ends the work before any model runs, a sentence that claims other sounds is not let through,
+and the place is what moves with the sound, or is not told.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from avstream.encoders.audio import mono
 from avstream.encoders.picture import PictureTokens
 from avstream.errors import ModelError
 from avstream.level import SILENCE_DBFS, loudness_dbfs
+from avstream.listeners.base import Claim, Listener, claims
 from avstream.loading import Models
 from avstream.localization.fusion import SURE_BEARING, Place, fuse, unattributed
 from avstream.localization.similarity import heatmap
 from avstream.localization.stereo import direction
 from avstream.localization.synchrony import Synchrony
 from avstream.records import Narration, Sound, VideoFrame, Window
+from avstream.sentences import agrees
 from avstream.substitution import substitute
 
 Shown = Literal["source", "similarity"]
@@ -65,17 +67,18 @@ class Narrator:
         level = level_of(window)
         frame = key_frame(window)
         eye = self._watch(window, source, timings)
+        name = models.listener.name
         if level < SILENCE_DBFS:
-            return assemble(window, source, level, frame, timings=timings)
+            return assemble(window, source, level, frame, timings=timings, listener=name)
 
+        with stage(timings, "listener"):
+            found = heard_in(window, models.listener)
+        with stage(timings, "place"):
+            place = place_of(window, eye, sounds=len(found))
+        where = place.visible, place.box, place.direction, level, place.confidence
+        sounds = tuple(Sound(one.label, one.confidence, *where, *on_the_clock(one, window)) for one in found)
         with stage(timings, "audio"):
             z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
-        with stage(timings, "evidence"):
-            claims = models.evidence.claims(self._heard_vector(window, z))
-        with stage(timings, "place"):
-            place = place_of(window, eye, sounds=len(claims))
-        where = place.visible, place.box, place.direction
-        sounds = tuple(Sound(one.label, one.confidence, *where, level, place.confidence) for one in claims)
         with stage(timings, "vision"):
             picture = self._look(frame)
         with stage(timings, "substitution"):
@@ -87,7 +90,7 @@ class Narrator:
                 heat = heatmap(scores, kept, picture.grid)
         with stage(timings, "language"):
             text = models.language.describe(tokens, models.prompt, wording.heard(sounds))
-        return assemble(window, source, level, frame, self._checked(text, sounds), sounds, heat, timings)
+        return assemble(window, source, level, frame, self._checked(text, sounds), sounds, heat, timings, name)
 
     def _watch(self, window: Window, source: str, timings: dict[str, float]) -> Synchrony:
         """The eye of a source, after it has seen the window; also in silence, so that it misses nothing."""
@@ -101,13 +104,6 @@ class Narrator:
                     eye.push(frame.time_s, frame.gray)
         return eye
 
-    def _heard_vector(self, window: Window, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The vector that the evidence head was trained on: z itself in nano, the listener's own otherwise."""
-        listener = self._models.listener
-        if listener is None:
-            return z
-        return listener.encode(mono(window.audio, window.rate_hz, listener.rate_hz))
-
     def _look(self, frame: VideoFrame | None) -> PictureTokens:
         tower = self._models.tower
         if frame is None:
@@ -120,12 +116,24 @@ class Narrator:
         return models.alignment(z) if models.alignment is not None else dim_match(z, models.tower.width)
 
     def _checked(self, text: str, sounds: tuple[Sound, ...]) -> str:
-        """The model's sentence when it names the sounds that were heard and no other, else the evidence's own."""
+        """The model's sentence when it says the sounds that were heard to sound and no other, else the plain one."""
         sentence = " ".join(text.split())
-        if sentence and wording.named(sentence) == {sound.label for sound in sounds} - {wording.OTHER}:
+        if agrees(sentence, sounds):
             return sentence
         self.overruled += 1
         return wording.sentence(sounds)
+
+
+def heard_in(window: Window, listener: Listener) -> list[Claim]:
+    """What can be claimed of the part of a window that it speaks for."""
+    heard = listener.listen(mono(window.audio, window.rate_hz, listener.rate_hz))
+    return claims(listener, heard, window.focus_start_s - window.start_s, window.focus_end_s - window.start_s)
+
+
+def on_the_clock(claim: Claim, window: Window) -> tuple[float | None, float | None]:
+    """A claim's onset and end on the stream's clock."""
+    onset_s, end_s = (None if time_s is None else window.start_s + time_s for time_s in (claim.onset_s, claim.end_s))
+    return onset_s, end_s
 
 
 def place_of(window: Window, eye: Synchrony, sounds: int) -> Place:
@@ -173,9 +181,10 @@ def assemble(
     sounds: tuple[Sound, ...] = (),
     where: NDArray[np.float32] | None = None,
     timings: dict[str, float] | None = None,
+    listener: str = "",
 ) -> Narration:
     """A narration with the window's times."""
     return Narration(
         source, window.index, window.start_s, window.end_s, window.focus_start_s, window.focus_end_s,
-        text, sounds, level_dbfs, where, frame, timings or {},
+        text, sounds, level_dbfs, where, frame, timings or {}, listener,
     )  # fmt: skip

@@ -97,7 +97,9 @@ class Sound:
     """One claim: what sounds, how sure (0..1, from the sound alone), and where.
 
     `visible` is None when it can't be told; `box` is (left, top, right, bottom) in [0, 1] of the picture.
-    `place_confidence` is how sure `visible` is (0..1), None without it.
+    `place_confidence` is how sure `visible` is (0..1), None without it. `onset_s` and `end_s` are where it begins and
+    ends on the stream's clock, as the listener's frames have it: None when that lies outside the window, or the
+    listener hears windows as one.
     """
 
     label: str
@@ -107,6 +109,8 @@ class Sound:
     direction: Direction | None = None
     level_dbfs: float = -120.0
     place_confidence: float | None = None
+    onset_s: float | None = None
+    end_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The sound as plain JSON types."""
@@ -118,6 +122,8 @@ class Sound:
             "box": None if self.box is None else [round(v, 4) for v in self.box],
             "direction": self.direction,
             "level_dbfs": round(self.level_dbfs, 1),
+            "onset_s": None if self.onset_s is None else round(self.onset_s, 3),
+            "end_s": None if self.end_s is None else round(self.end_s, 3),
         }
 
 
@@ -127,7 +133,7 @@ class Narration:
 
     `heatmap` is float32 (rows, columns) in [0, 1] over the key frame, or None when there is nothing to point at.
     `level_dbfs` is the loudest 100 ms of the focus, and when a sound only pauses in it that of the quieter side.
-    `timings_ms` has the milliseconds of each stage that ran.
+    `timings_ms` has the milliseconds of each stage that ran. `listener` is the name of who heard the sounds.
     """
 
     source: str
@@ -142,6 +148,7 @@ class Narration:
     heatmap: NDArray[np.float32] | None = None
     key_frame: VideoFrame | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    listener: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of every sink; pictures and heatmaps are left out."""
@@ -155,6 +162,7 @@ class Narration:
             "text": self.text,
             "sounds": [sound.to_dict() for sound in self.sounds],
             "level_dbfs": round(self.level_dbfs, 1),
+            "listener": self.listener,
             "timings_ms": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
         }
 

@@ -18,6 +18,8 @@ from avstream.encoders.clip import ClipTower
 from avstream.encoders.whisper import Whisper
 from avstream.errors import AvstreamError, ConfigError, ModelError
 from avstream.language import Llava
+from avstream.listeners.base import Listener
+from avstream.vocabulary import HOME
 
 T = TypeVar("T")
 
@@ -63,6 +65,26 @@ def audio_encoder(family: str, path: Path, window_s: float, device: torch.device
         case _:
             fused = family == "whisperclip"
             return Whisper(path, fuse_layers=fused, window_s=window_s, device=device, dtype=dtype)
+
+
+def load_listener(settings: Settings) -> Listener:
+    """AST, or CLAP for labels in anybody's words. Raises ConfigError and ModelError as `load_llava`."""
+    from avstream.listeners import ast, clap
+
+    device, dtype = prepare(settings)
+    name, _, checkpoint = settings.listener.partition(":")
+    if name == "ast":
+        return loading(
+            checkpoint or checkpoints.HUB_LISTENERS[name],
+            "ast",
+            lambda path: ast.AstListener(path, device=device, dtype=dtype),
+        )
+    labels = settings.label_names or HOME
+    return loading(
+        checkpoint or checkpoints.HUB_LISTENERS[name],
+        "clap",
+        lambda path: clap.ClapListener(path, labels, device=device, dtype=dtype),
+    )
 
 
 def prepare(settings: Settings) -> tuple[torch.device, torch.dtype]:

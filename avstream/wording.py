@@ -1,4 +1,4 @@
-"""How a sound is put into words: the vocabulary, the caption in brackets, and how sureness is said.
+"""How a sound is put into words: the caption in brackets, the plain sentence, and how sureness is said.
 
 Captions follow the accessibility conventions: lower case in square brackets, source first, a participle while
 the sound goes on, the direction in words, and "probably" or "possibly" for what is not sure.
@@ -7,43 +7,18 @@ the sound goes on, the direction in words, and "probably" or "possibly" for what
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 
 from avstream.records import Problem, Sound
+from avstream.vocabulary import ENTRIES, OTHER
 
-# label -> (caption words, a plain sentence, the beginnings of words that name it)
-VOCABULARY: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "dog_bark": ("dog barking", "a dog is barking", ("dog", "bark")),
-    "rain": ("rain falling", "rain is falling", ("rain",)),
-    "sea_waves": ("waves breaking", "sea waves are breaking", ("wave",)),
-    "baby_cry": ("baby crying", "a baby is crying", ("baby", "babies")),
-    "clock_tick": ("clock ticking", "a clock is ticking", ("clock", "ticking")),
-    "sneeze": ("person sneezing", "someone sneezes", ("sneez",)),
-    "helicopter": ("helicopter flying", "a helicopter is flying", ("helicopter",)),
-    "chainsaw": ("chainsaw running", "a chainsaw is running", ("chainsaw",)),
-    "rooster": ("rooster crowing", "a rooster is crowing", ("rooster", "crow")),
-    "fire_crackling": ("fire crackling", "a fire is crackling", ("fire",)),
-    "speech": ("person speaking", "a person is speaking", ("speak", "talk", "voice", "speech")),
-    "guitar": ("guitar playing", "a guitar is playing", ("guitar",)),
-    "piano": ("piano playing", "a piano is playing", ("piano",)),
-    "bell": ("bell ringing", "a bell is ringing", ("bell",)),
-    "alarm": ("alarm sounding", "an alarm is sounding", ("alarm",)),
-    "doorbell": ("doorbell ringing", "a doorbell is ringing", ("doorbell",)),
-    "phone_ring": ("phone ringing", "a phone is ringing", ("phone", "telephone")),
-    "siren": ("siren wailing", "a siren is wailing", ("siren",)),
-    "car_horn": ("car horn honking", "a car horn is honking", ("horn", "honk")),
-    "knock": ("someone knocking", "someone is knocking", ("knock",)),
-    "engine": ("engine running", "an engine is running", ("engine", "motor")),
-}
-LABELS: tuple[str, ...] = tuple(VOCABULARY)
-OTHER = "other"  # a sound that is there, and is none of these
+UNIDENTIFIED = "unidentified sound"
 SURE, LIKELY = 0.8, 0.5  # below the first a caption says "probably", below the second "possibly"
 
 
 def words(label: str) -> str:
     """`dog barking`: the caption words of a label."""
-    return VOCABULARY[label][0] if label in VOCABULARY else "unidentified sound"
+    return ENTRIES[label].caption if label in ENTRIES else UNIDENTIFIED
 
 
 def claim(sound: Sound) -> str:
@@ -84,7 +59,7 @@ def sentence(sounds: Sequence[Sound]) -> str:
     """`a dog is barking and probably rain is falling.`: the evidence in plain words; empty for silence."""
     clauses = []
     for sound in sounds:
-        clause = VOCABULARY[sound.label][1] if sound.label in VOCABULARY else "an unidentified sound is heard"
+        clause = ENTRIES[sound.label].sentence if sound.label in ENTRIES else f"an {UNIDENTIFIED} is heard"
         clauses.append(hedge(sound) + clause)
     return " and ".join(clauses) + "." if clauses else ""
 
@@ -98,12 +73,6 @@ def problem_text(problem: Problem) -> str:
     """`camera 0 was lost; check its plug; trying again in 2 s`: a problem as a sentence."""
     text = f"{problem.found}; {problem.fix}" if problem.fix else problem.found
     return text if problem.retry_s is None else f"{text}; trying again in {max(1, round(problem.retry_s))} s"
-
-
-def named(text: str) -> set[str]:
-    """The labels whose words a text contains."""
-    found = re.findall(r"[a-z]+", text.lower())
-    return {label for label, (_, _, stems) in VOCABULARY.items() if any(word.startswith(stems) for word in found)}
 
 
 def unknown(what: str, found: str, known: Iterable[str]) -> str:

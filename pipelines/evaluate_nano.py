@@ -20,12 +20,14 @@ from avstream.checkpoints import NANO
 from avstream.config import presets
 from avstream.encoders.audio import mono
 from avstream.level import SILENCE_DBFS, loudness_dbfs
-from avstream.narrator import Narrator
+from avstream.narrator import Narrator, heard_in
 from avstream.records import Narration, Sound, VideoFrame, Window
+from avstream.sentences import said
 from avstream.sources.file.movie import Movie
 from avstream.substitution import substitute
+from avstream.vocabulary import OTHER
 from avstream.windows import Windower
-from avstream.wording import LABELS, OTHER
+from pipelines.nano.labels import LABELS
 
 ESC10 = LABELS[:10]
 
@@ -41,15 +43,16 @@ def windows_of(path: Path) -> Iterator[Window]:
 
 def best_of_ten(narrator_models: loading.Models, window: Window) -> tuple[str, float]:
     """The likeliest of ESC-10's labels in a window, and how loud the window is."""
-    z = narrator_models.audio.encode(mono(window.audio, window.rate_hz, narrator_models.audio.rate_hz))
-    probabilities = narrator_models.evidence.probabilities(z)[: len(ESC10)]
+    listener = narrator_models.listener
+    heard = listener.listen(mono(window.audio, window.rate_hz, listener.rate_hz))
+    probabilities = heard.clip[[listener.labels.index(label) for label in ESC10]]
     return ESC10[int(probabilities.argmax())], loudness_dbfs(window.audio, window.rate_hz)
 
 
 def score_esc10(loaded: loading.Models, narrator: Narrator, folder: Path, fold: int) -> dict[str, float]:
     """Top-1 over the ten classes, a whole 3-second window at a time; silent ones, which nothing is claimed of, apart.
 
-    And, over all 21 labels and `other`: how many claims are right, and how many sounding windows get a right claim.
+    And, over all labels and `other`: how many claims are right, and how many sounding windows get a right claim.
     """
     right, sounding, claims, right_claims, found = 0, 0, 0, 0, 0
     for path in sorted(folder.glob(f"*/{fold}-*.ogg")):
@@ -111,7 +114,7 @@ def score_language(loaded: loading.Models, folder: Path, fold: int) -> dict[str,
     for path in sorted(folder.glob(f"*/{fold}-*.ogg")):
         window = next(windows_of(path))
         z = loaded.audio.encode(mono(window.audio, window.rate_hz, loaded.audio.rate_hz))
-        claims = loaded.evidence.claims(z)
+        claims = heard_in(window, loaded.listener)
         if claims[0].label == OTHER or loaded.alignment is None:
             continue
         picture = loaded.tower.encode(rng.integers(0, 256, (90, 160, 3), dtype=np.uint8))
@@ -121,7 +124,7 @@ def score_language(loaded: loading.Models, folder: Path, fold: int) -> dict[str,
         without = loaded.language.describe(tokens, loaded.prompt, "")
         total += 1
         agree += with_words == wording.sentence(sounds)
-        alone += claims[0].label in wording.named(without)
+        alone += any(claims[0].label in claim for claim in said(without).claims)
     return {"sentences": total, "agree_with_the_evidence": agree / total, "name_it_without_words": alone / total}
 
 

@@ -81,7 +81,14 @@ def raw_entry(args: argparse.Namespace, audio: str, protocol: Protocol) -> dict[
     name = audio_name(args, audio)
     sounds, pictures, rows = stores_of(args, name, vision)
     raw = match_width(pool(sounds, pooling_of(name)), pictures.shape[-1])
-    about = {"audio": name, "vision": vision, "pooling": pooling_of(name), "loss": None, "alpha": 1.0, "files": []}
+    about: dict[str, Any] = {
+        "audio": name,
+        "vision": vision,
+        "pooling": pooling_of(name),
+        "loss": None,
+        "alpha": 1.0,
+        "files": [],
+    }
     return about | scored([evaluate(raw, pictures, protocol)], rows, protocol)
 
 

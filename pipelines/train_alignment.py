@@ -21,8 +21,8 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream.checkpoints import NANO
 from avstream.encoders.whisper import fuse
-from avstream.wording import LABELS
 from pipelines.nano.encoder import LogMel
+from pipelines.nano.labels import LABELS
 from pipelines.projection.losses import both
 from pipelines.projection.mlp import ProjectionMLP
 from pipelines.scenes.compose import DRAWN, compose

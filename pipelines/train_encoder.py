@@ -1,4 +1,4 @@
-"""Train, calibrate, export and evaluate the listener: `python -m pipelines.train_encoder`.
+"""Train and export nano's Whisper-shaped encoder, whose vector takes CLS's place: `python -m pipelines.train_encoder`.
 
 First a convolutional teacher learns from the labels, then the Whisper-shaped student learns from labels and teacher.
 Both stop on a time budget; checkpoints make every stage resumable (`--resume`). Batches are fixed by seed and step;
@@ -23,10 +23,10 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from avstream.errors import AvstreamError, ModelError
-from avstream.wording import LABELS
 from pipelines.nano.encoder import LogMel, Student, Teacher
-from pipelines.nano.export_encoder import calibrate, export, load
-from pipelines.nano.score_encoder import evaluate, validation_report
+from pipelines.nano.export_encoder import export
+from pipelines.nano.labels import LABELS
+from pipelines.nano.score_encoder import validation_report
 from pipelines.sounds.augment import masked
 from pipelines.sounds.batches import Batch, Sampler
 from pipelines.sounds.corpus import REPO, load_corpus
@@ -198,19 +198,13 @@ def run(options: argparse.Namespace) -> None:
         if not first.stopped:
             train(second, first.average, sampler, options.batch, log, lambda net: validation_report(net, *held))
     if options.export:
-        fitted = calibrate(options.out / "student.pt", options.corpus, options.seed)
-        export(options.out / "student.pt", fitted, options.bundle)
-        log(stage="export", bundle=str(options.bundle), **fitted["report"])
-    if options.evaluate:
-        scores = evaluate(load(options.bundle), options.corpus, options.data, options.seed)
-        (options.out / "scores.json").write_text(json.dumps(scores, indent=1))
-        log(stage="scores", **scores)
+        export(options.out / "student.pt", options.bundle)
+        log(stage="export", bundle=str(options.bundle))
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=f"Train the listener on {len(LABELS)} labels.")
-    parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data", help="ave2/ is here")
+    parser = argparse.ArgumentParser(description=f"Train the encoder on {len(LABELS)} labels.")
     parser.add_argument("--corpus", type=Path, default=REPO / "runs" / "corpus")
     parser.add_argument("--out", type=Path, default=REPO / "runs" / "listener", help="checkpoints, log, scores")
     parser.add_argument("--bundle", type=Path, default=REPO / "avstream" / "models" / "nano")
@@ -220,9 +214,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--skip-training", action="store_true", help="only export or evaluate what there is")
+    parser.add_argument("--skip-training", action="store_true", help="only export what there is")
     parser.add_argument("--export", action="store_true")
-    parser.add_argument("--evaluate", action="store_true")
     options = parser.parse_args()
     try:
         if options.minutes <= 0 or options.teacher_minutes <= 0:

@@ -31,8 +31,9 @@ from avstream.config.presets import DEFAULT_PROMPT
 from avstream.language import PLAIN_TEMPLATE
 from avstream.records import Sound
 from avstream.substitution import Unselected, substitute
-from avstream.wording import LABELS, OTHER
+from avstream.vocabulary import OTHER
 from pipelines.nano.graphs import export_llava
+from pipelines.nano.labels import LABELS
 from pipelines.projection.mlp import ProjectionMLP
 from pipelines.scenes.compose import DRAWN
 from pipelines.train_alignment import Scenes, Sounds, hear, see

@@ -2,8 +2,8 @@
 
     python -m pipelines.train_nano --data DATA [--resume] [--minutes 103]
 
-Stages, each a command of its own with its own log under runs/: the sound corpus, the listener (teacher, student,
-calibration), the vision tower, the projection, the language model, and the scores. With --resume, finished stages
+Stages, each a command of its own with its own log under runs/: the sound corpus, the encoder (teacher, student),
+the vision tower, the projection, the language model, and the scores. With --resume, finished stages
 are skipped and the interrupted one goes on from its last checkpoint. Needs espeak-ng, fluidsynth and
 fluid-soundfont-gm for the corpus, and `pip install -e .[train]`.
 """
@@ -22,10 +22,10 @@ RUNS = Path("runs/nano")
 def stages(data: Path, minutes: float) -> dict[str, list[str]]:
     """Stage -> its module and arguments. `minutes` is split in the proportion that the shipped bundle had."""
     teacher, student, vision = (f"{minutes * share:.1f}" for share in (0.11, 0.67, 0.22))
-    listener = ["pipelines.train_encoder", "--data", str(data), "--resume", "--export", "--evaluate"]
+    encoder = ["pipelines.train_encoder", "--resume", "--export"]
     return {
         "corpus": ["pipelines.make_corpus", "--data", str(data)],
-        "listener": [*listener, "--teacher-minutes", teacher, "--minutes", student],
+        "encoder": [*encoder, "--teacher-minutes", teacher, "--minutes", student],
         "vision": ["pipelines.train_vision", "--minutes", vision, "--resume"],
         "alignment": ["pipelines.train_alignment"],
         "language": ["pipelines.train_language"],

@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from avstream.wording import LABELS
+from pipelines.nano.labels import LABELS
 from pipelines.scenes.compose import DRAWN, compose
 
 SIZE_PX, PATCH_PX, WIDTH = 160, 16, 192

@@ -1,6 +1,7 @@
 """Small real models: the true transformers classes with random weights, saved as checkpoints are. No mocks."""
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -161,4 +162,113 @@ def clap(folder: Path) -> Path:
     )  # fmt: skip
     ClapModel(ClapConfig(audio_config=audio, text_config=text, projection_dim=20)).save_pretrained(folder)
     ClapFeatureExtractor(truncation="rand_trunc").save_pretrained(folder)
+    return folder
+
+
+def listener(folder: Path, labels: tuple[str, ...] = ("low", "high", "other"), parents: dict | None = None) -> Path:
+    """A listener of nano's format whose truth is known: `low` and `high` (below and above about 1 kHz) of each 0.1 s.
+
+    A frame's chance rises with the loudness of its half of the spectrum; `other` is the chance of neither.
+    """
+    import numpy as np
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    parents = parents or {}
+    count, hop, frames = len(labels), 1600, 30
+    at = np.arange(hop)
+    bands = [range(2, 100, 4), range(104, 700, 6)]  # in periods a hop: 20 Hz to 1 kHz, 1 to 7 kHz
+    waves = [[np.cos(2 * np.pi * at * k / hop), np.sin(2 * np.pi * at * k / hop)] for band in bands for k in band]
+    basis = np.array(waves, np.float32).reshape(-1, hop).T / hop
+    low = 2 * len(bands[0])
+    add = np.zeros((basis.shape[1], count), np.float32)
+    add[:low, 0], add[low:, 1] = 4e5, 4e5
+    wider = np.zeros((count, max(1, len(parents))), np.float32)
+    for place, kinds in enumerate(parents.values()):
+        wider[[labels.index(kind) for kind in kinds], place] = 1
+    constants = {
+        "split": np.array([0, frames, hop], np.int64), "basis": basis, "add": add, "bias": np.float32(-4),
+        "wider": wider[:, : len(parents)], "axis": np.array([1], np.int64),
+    }  # fmt: skip
+    steps = [
+        ("Reshape", ["samples", "split"], "cut"), ("MatMul", ["cut", "basis"], "waves"),
+        ("Mul", ["waves", "waves"], "power"), ("MatMul", ["power", "add"], "level"),
+        ("Add", ["level", "bias"], "logit"), ("Sigmoid", ["logit"], "frames"),
+        ("ReduceMax", ["frames", "axis"], "clip"), ("MatMul", ["frames", "wider"], "parent_frames"),
+        ("ReduceMax", ["parent_frames", "axis"], "parent_clip"), ("ReduceMean", ["power", "axis"], "embedding"),
+    ]  # fmt: skip
+    nodes = [
+        helper.make_node(kind, given, [name], **({"keepdims": 0} if kind.startswith("Reduce") else {}))
+        for kind, given, name in steps
+    ]
+    shapes = {
+        "frames": ["batch", frames, count], "clip": ["batch", count], "parent_frames": ["batch", frames, len(parents)],
+        "parent_clip": ["batch", len(parents)], "embedding": ["batch", basis.shape[1]],
+    }  # fmt: skip
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "listener", [value("samples", TensorProto.FLOAT, ["batch", frames * hop])],
+        [value(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    checker.check_model(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    save(model, str(folder / "listener.onnx"))
+    about = {
+        "labels": labels, "parents": parents, "thresholds": dict.fromkeys(labels, 0.5), "hop_s": 0.1, "rate_hz": 16_000,
+        "window_s": 3.0, "version": 1,
+    }  # fmt: skip
+    (folder / "listener.json").write_text(json.dumps(about))
+    return folder
+
+
+def tagger(path: Path, given: str, classes: int = 527) -> Path:
+    """An AudioSet tagger as ONNX: `given` is `mels` (1, T, 64) as CED's or `samples` (1, n) as mn10's.
+
+    What is louder than about -30 dBFS is class 137, music.
+    """
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    weights = np.zeros((1, classes), np.float32)
+    weights[0, min(137, classes - 1)] = 0.5 if given == "mels" else 2e3
+    bias = np.full(classes, -6, np.float32)
+    axes = np.array([1, 2] if given == "mels" else [1], np.int64)
+    power = (
+        [helper.make_node("Mul", ["x", "x"], ["p"])]
+        if given == "samples"
+        else [helper.make_node("Identity", ["x"], ["p"])]
+    )
+    nodes = [
+        *power,
+        helper.make_node("ReduceMean", ["p", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Reshape", ["mean", "column"], ["level"]),
+        helper.make_node("MatMul", ["level", "weights"], ["logit"]),
+        helper.make_node("Add", ["logit", "bias"], ["biased"]),
+        helper.make_node("Sigmoid", ["biased"], ["probabilities"]),
+    ]
+    constants = {"weights": weights, "bias": bias, "axes": axes, "column": np.array([-1, 1], np.int64)}
+    shape = [1, "T", 64] if given == "mels" else ["W", "n"]
+    graph = helper.make_graph(
+        nodes, "tagger", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, classes])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )  # fmt: skip
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(path))
+    return path
+
+
+def ast(folder: Path, titles: list[str]) -> Path:
+    """A small AST with these classes, as the hub has it."""
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+    torch.manual_seed(3)
+    config = ASTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, max_length=320,
+        id2label=dict(enumerate(titles)), label2id={title: place for place, title in enumerate(titles)},
+    )  # fmt: skip
+    ASTForAudioClassification(config).save_pretrained(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an empty mel filter, which the real one has, too
+        ASTFeatureExtractor(max_length=320).save_pretrained(folder)
     return folder

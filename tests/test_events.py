@@ -121,6 +121,19 @@ def test_only_mute_and_thresholds():
     assert all(e.urgent == (e.label == "bell") for e in run(script, Rules(urgent={"bell"})))
 
 
+def test_a_general_word_stands_for_its_kinds():
+    script = [[("smoke_alarm", 0.9), ("dog_bark", 0.6)]] * 3
+    assert {e.label for e in run(script, Rules(only={"alarm"}))} == {"smoke_alarm"}
+    assert {e.label for e in run(script, Rules(muted={"animal"}))} == {"smoke_alarm"}
+    assert {e.label for e in run(script, Rules(thresholds={"animal": 0.7}))} == {"smoke_alarm"}
+    assert len(run(script, Rules(thresholds={"animal": 0.7, "dog_bark": 0.5}))) > len(
+        run(script, Rules(only={"alarm"}))
+    )
+    assert all(e.urgent == (e.label == "smoke_alarm") for e in run(script, Rules(urgent={"alarm"})))
+    siren = run([[("siren", 0.9)]] * 3, Rules(urgent={"alarm"}))
+    assert siren and not any(e.urgent for e in siren), "a siren is no kind of alarm to people at home"
+
+
 def test_muting_ends_what_goes_on():
     rules = Rules()
     tracker = EventTracker("yard", rules)
@@ -143,7 +156,8 @@ def test_a_narration_speaks_only_of_what_is_allowed():
         (lambda: Rules(muted={"dog_bork"}), "did you mean 'dog_bark'"),
         (lambda: Rules(thresholds={"bell": 1.5}), "from 0 to 1"),
         (lambda: Rules().set_threshold("bell", -1), "from 0 to 1"),
-        (lambda: Rules().mute("cat"), "unknown sound 'cat'"),
+        (lambda: Rules().mute("cut"), "unknown sound 'cut'"),
+        (lambda: Rules(urgent={"fire"}), "did you mean 'fire_crackling' or 'fire_alarm'"),
         (lambda: parse_thresholds(["bell"]), "LABEL=CONFIDENCE"),
     ],
 )

@@ -18,7 +18,7 @@ from avstream.sinks.mqtt import service as mqtt
 from avstream.sinks.mqtt import topics as mqtt_topics
 from avstream.sinks.mqtt.forget import forget
 from avstream.sinks.mqtt.service import Broker, MqttHub
-from avstream.wording import LABELS as LABELS_OF_NANO
+from avstream.vocabulary import HOME as LABELS_OF_NANO
 from tests import mqtt_parts as parts
 from tests.broker import Ear, Mosquitto, until
 from tests.mqtt_parts import INFO, LABELS, LOST, Rules, event, hub_for, in_loop, narration, running, status

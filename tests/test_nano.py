@@ -9,9 +9,7 @@ import pytest
 from avstream import loading
 from avstream.checkpoints import NANO
 from avstream.config import presets
-from avstream.evidence import Evidence
 from avstream.narrator import Narrator
-from avstream.wording import LABELS
 
 DATA = Path(os.environ.get("AVSTREAM_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "esc10").is_dir(), reason="needs ESC-10 (AVSTREAM_DATA names its folder)")
@@ -26,10 +24,6 @@ def test_it_is_small_and_safe():
     files = [path for path in NANO.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 32 * 2**20
     assert {path.suffix for path in files} <= {".safetensors", ".onnx", ".npy", ".json", ".md"}
-
-
-def test_it_knows_the_vocabulary():
-    assert Evidence(NANO / "evidence").labels == LABELS
 
 
 def test_the_card_gives_the_scores_that_were_measured():

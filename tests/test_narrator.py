@@ -10,6 +10,7 @@ from avstream.config import presets
 from avstream.level import FLOOR_DBFS, loudness_dbfs
 from avstream.narrator import Narrator, key_frame
 from avstream.records import MotionFrame, Sound, VideoFrame, Window
+from avstream.sentences import agrees
 from tests import fakes
 
 RATE = 16_000
@@ -49,7 +50,7 @@ def test_silence_claims_nothing_and_runs_nothing(nano, audio):
     assert narration.timings_ms == {}
 
 
-STAGES = {"audio", "evidence", "place", "vision", "substitution", "language"}
+STAGES = {"audio", "listener", "place", "vision", "substitution", "language"}
 
 
 def test_the_cut_end_of_a_sound_is_no_sound_of_its_own(nano):
@@ -67,7 +68,7 @@ def test_the_cut_end_of_a_sound_is_no_sound_of_its_own(nano):
 def test_a_sound_is_claimed_with_its_evidence(nano):
     narration = nano.narrate_window(window(tone()), "tone")
     assert narration.sounds and narration.text
-    assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
+    assert agrees(narration.text, narration.sounds) or narration.text == wording.sentence(narration.sounds)
     assert set(narration.timings_ms) == STAGES
     assert narration.heatmap is None and narration.sounds[0].visible is None, "nothing was seen to move"
 
@@ -180,13 +181,13 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
     checkpoint = checkpoints["clap" if audio == "clap" else "whisper"]
     settings = presets.load(
         "llava-1.5-7b", language=str(checkpoints[family]), audio=f"{audio}:{checkpoint}", tokens=5,
-        unselected=unselected, dtype="float32", device="cpu",
+        unselected=unselected, dtype="float32", device="cpu", listener="nano",
     )  # fmt: skip
     narrator = Narrator(loading.load(settings), "similarity")
     narration = narrator.narrate_window(window(tone()), family)
     assert 0 < np.count_nonzero(narration.heatmap) <= 5
     assert narration.sounds and narration.text
-    assert wording.named(narration.text) <= {sound.label for sound in narration.sounds}
+    assert agrees(narration.text, narration.sounds) or narration.text == wording.sentence(narration.sounds)
     assert narrator.narrate_window(window(np.zeros(3 * RATE)), family).sounds == ()
 
 
@@ -194,7 +195,7 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
 def test_half_precision(checkpoints, dtype):
     settings = presets.load(
         "llava-1.5-7b", language=str(checkpoints["llava"]), audio=f"whisperclip:{checkpoints['whisper']}", tokens=5,
-        dtype=dtype, device="cpu",
+        dtype=dtype, device="cpu", listener="nano",
     )  # fmt: skip
     assert Narrator(loading.load(settings)).narrate_window(window(tone()), dtype).text
 

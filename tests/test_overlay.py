@@ -9,7 +9,8 @@ import pytest
 
 from avstream.drawing.overlay import LINE_CHARS, Overlay, draw, fit_caption, wrap_caption
 from avstream.records import Sound
-from avstream.wording import LABELS, caption, phrase
+from avstream.vocabulary import HOME as LABELS
+from avstream.wording import caption, phrase
 
 SIZES = [(320, 240), (640, 360), (1280, 720), (360, 640), (720, 1280), (1921, 1079)]
 DOG = Sound("dog_bark", 0.97, True, (0.1, 0.2, 0.4, 0.6), "left")

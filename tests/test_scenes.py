@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from avstream.wording import LABELS
 from pipelines.demo.score import compare, false_claims, score
+from pipelines.nano.labels import LABELS
 from pipelines.scenes.compose import background, compose, draw_source
 from pipelines.scenes.movie import SceneEvent, write_scene_movie
 from pipelines.scenes.sprites import DRAWINGS

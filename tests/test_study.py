@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from avstream import wording
 from pipelines.data.importers import ave2
 from pipelines.data.segments import read_segment
+from pipelines.evaluation import texts
 from pipelines.study import findings
 from pipelines.study.corpus import KINDS, make_corpus
 from pipelines.study.report import write
@@ -21,7 +21,7 @@ def test_the_corpus_is_what_its_release_says(tmp_path):
     assert [row.split for row in rows].count("test") == 3 and len(KINDS) >= 13
     for row in rows:
         assert 1 <= len(row.sounding) <= 3 and set(row.sounding) <= set(KINDS)
-        assert wording.named(row.captions[0]) == set(row.sounding)
+        assert texts.named(row.captions[0], row.sounding) == {"source named": 1, "exactly": 1, "others named": 0}
         assert row.passes(8) is not bool(row.invisible)
         window, frame = read_segment(row, tmp_path)
         assert window.audio.shape[1] == 3 * window.rate_hz and frame.rgb.shape == (160, 160, 3)

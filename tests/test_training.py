@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import CLIPVisionModel
 
-from avstream.wording import LABELS
+from pipelines.nano.labels import LABELS
 from pipelines.projection.losses import both
 from pipelines.projection.mlp import ProjectionMLP
 from pipelines.train_alignment import Scenes, Sounds, evaluate, train

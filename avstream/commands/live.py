@@ -23,7 +23,8 @@ from avstream.commands.signals import Signals
 from avstream.config.live_file import Home, StreamSettings, load
 from avstream.errors import ConfigError
 from avstream.events import BEGIN, Rules, parse_thresholds
-from avstream.wording import LABELS
+from avstream.listeners.names import labels_of
+from avstream.vocabulary import HOME, PARENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ examples:
 
 keys in the window: q quit, space freeze, h heatmap, m mute the newest sound, s snapshot, f full screen, ? help
 """
+MOST_ANNOUNCED = 100
 MISSING_S, MISSING_SHARE = 5.0, 0.01  # of the sound: more is told; a device or a network takes a while to begin
 STREAM_OPTIONS = (
     "camera", "mic", "realtime", "loop", "name", "only", "mute", "urgent", "threshold", "window", "jsonl", "srt", "vtt",
@@ -85,7 +87,9 @@ def add_source_options(command: argparse.ArgumentParser) -> None:
 
 def add_sound_options(command: argparse.ArgumentParser) -> None:
     """What to speak of."""
-    group = command.add_argument_group("sounds", "LABEL is one of: " + ", ".join(LABELS) + ", other.")
+    group = command.add_argument_group(
+        "sounds", "LABEL is a sound such as dog_bark, or a general word such as animal: see `avstream labels`."
+    )
     group.add_argument("--only", action="append", metavar="LABEL", help="speak of this only; may be repeated")
     group.add_argument("--mute", action="append", metavar="LABEL", help="do not speak of this; may be repeated")
     group.add_argument("--urgent", action="append", metavar="LABEL", help="point this out; may be repeated")
@@ -148,7 +152,10 @@ def narrate(options: argparse.Namespace) -> int:
     # aiomqtt watches its socket, which Windows' own loop can't
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with Signals(at_once=board.abandon) as signals:  # or the terminal's cursor would stay hidden
-        streams = [open_stream(one, options, home, rules[one.name], board, hub, signals) for one in home.streams]
+        labels = labels_of(settings.listener, settings.label_names)
+        streams = [
+            open_stream(one, options, home, rules[one.name], board, hub, signals, labels) for one in home.streams
+        ]
         narrator = load_narrator(settings, options.heatmap, board.console)
 
         async def main() -> None:
@@ -180,8 +187,9 @@ def open_stream(
     board: StatusBoard,
     hub: MqttHub | None,
     signals: Signals,
+    labels: Sequence[str],
 ) -> Stream:
-    """A stream of a run: its source and its sinks. Raises ConfigError, SourceError and SinkError."""
+    """A stream of a run, its sinks and all, of a listener's `labels`. Raises ConfigError, SourceError and SinkError."""
     from avstream.sources.live.source import LiveSource
     from avstream.stream import HOP_S, Stream
 
@@ -195,7 +203,7 @@ def open_stream(
     sinks = [*file_sinks(settings, board, named=len(home.streams) > 1)]
     if hub is not None:
         images = home.mqtt_images and not options.mqtt_no_images
-        sinks.append(hub.sink(settings.name, rules, LABELS, images=images))
+        sinks.append(hub.sink(settings.name, rules, announced(labels, rules), images=images))
     if settings.window:
         sinks.append(open_window(source, rules, signals, flash=not options.no_flash))
     hop_s = next((hop for hop in (options.hop, home.hop) if hop is not None), HOP_S)
@@ -247,6 +255,15 @@ def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules], m
             rules[stream].mute(label, value)
 
     return MqttHub(broker, version=__version__, model=model, changed=changed)
+
+
+def announced(labels: Sequence[str], rules: Rules) -> list[str]:
+    """The labels that a broker hears of, each with its settings: all of a small listener's, else those of homes and
+    those that the rules name. An event of another is of type `other`; its `label` is the true one all the same.
+    """
+    named = {*rules.only, *rules.muted, *rules.urgent, *rules.thresholds}
+    few = labels if len(labels) <= MOST_ANNOUNCED else [label for label in labels if label in (*HOME, *PARENTS)]
+    return list(dict.fromkeys((*few, *sorted(named))))
 
 
 def conclude(reports: Sequence[Report], hub: MqttHub | None) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from avstream.config import families, presets
+from avstream.errors import AvstreamError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,13 +17,26 @@ if TYPE_CHECKING:
     from avstream.narrator import Narrator, Shown
 
 INTERRUPTED = "interrupted; what was narrated so far is kept"
-OVERRIDES = ("audio", "language", "alignment", "tokens", "unselected", "device", "dtype", "threads", "prompt")
+OVERRIDES = (
+    "audio", "language", "alignment", "tokens", "unselected", "device", "dtype", "threads", "prompt", "listener",
+    "labels",
+)  # fmt: skip
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """The preset and what to change in it."""
     group = command.add_argument_group("models", "Each of these overrides the preset's own choice.")
     group.add_argument("--preset", metavar="NAME", help="see `avstream presets` (default: nano)")
+    group.add_argument(
+        "--listener",
+        type=listener,
+        metavar="NAME",
+        help="who hears what sounds: nano, ced-mini, ced-tiny, mn10, ast, yamnet[:FILE], clap, or the path of a "
+        ".tflite file or of a listener's folder (see docs/listeners.md)",
+    )
+    group.add_argument(
+        "--labels", type=labels, metavar="WORDS", help='with --listener clap, what to hear: "kettle whistling, my cat"'
+    )
     group.add_argument(
         "--audio", metavar="ENCODER", help="one of `avstream presets --encoders`, or ENCODER:CHECKPOINT (hub id, path)"
     )
@@ -58,6 +72,27 @@ def seconds(text: str) -> float:
     return sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
 
+def listener(text: str) -> str:
+    """A listener's name, checked early: labels of its own may be named by other options. Raises ArgumentTypeError."""
+    from avstream.listeners.names import check
+
+    try:
+        check(text)
+    except AvstreamError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def labels(text: str) -> str:
+    """Sounds in the user's words, which other options may name then. Raises ArgumentTypeError."""
+    try:
+        if not presets.learned(text):
+            raise ValueError("expected sounds, with commas between them")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def settings_of(options: argparse.Namespace, preset: str | None = None) -> presets.Settings:
     """The preset that was asked for, or `preset`, with the options put over it. Raises ConfigError."""
     overrides = {name: getattr(options, name) for name in OVERRIDES}
@@ -71,7 +106,7 @@ def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) 
 
     if notice := families.notice(settings.audio):
         say(notice)
-    if settings.language == "nano":
+    if settings.language == settings.listener == "nano":
         return Narrator(loading.load(settings), heatmap)
     loaded = loading.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))
     return Narrator(loaded, heatmap)

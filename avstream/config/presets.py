@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from avstream import vocabulary
 from avstream.config.families import FAMILIES
 from avstream.config.validation import checked, read_yaml
 from avstream.errors import ConfigError
+from avstream.listeners.names import check as check_listener
 from avstream.wording import unknown
 
 PACKAGE = Path(__file__).parents[1]
@@ -38,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str = "auto"
     threads: int = 0  # 0: one for each core that this process may use
     prompt: str = DEFAULT_PROMPT
+    listener: str = "nano"  # a name, NAME:FILE or a path; auto: the best that can be had
+    labels: str = ""  # what clap listens for: "kettle whistling, my cat"
     size: str = ""
     licence: str = ""
 
@@ -54,6 +58,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError(f"threads must be 0 (one for each core) or more, not {self.threads}")
         if not self.prompt.strip():
             raise ConfigError("the prompt is empty: leave --prompt out to use the preset's own")
+        check_listener(self.listener)
+        if self.labels and self.listener.partition(":")[0] != "clap":
+            raise ConfigError(f"labels with {self.listener}", "labels in your own words go with --listener clap")
+        try:
+            learned(self.labels)
+        except ValueError as error:
+            raise ConfigError(f"labels: {error}") from error
 
     @property
     def audio_encoder(self) -> str:
@@ -64,6 +75,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def audio_checkpoint(self) -> str:
         """Where its weights are: `nano`, a hub id, a folder, or the name or path of an official file."""
         return self.audio.partition(":")[2] or FAMILIES[self.audio_encoder].checkpoint
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels as names of the vocabulary, which they are taken into."""
+        return learned(self.labels)
+
+
+def learned(labels: str) -> tuple[str, ...]:
+    """`my cat, smoke alarm` -> my_cat, smoke_alarm, in the vocabulary. Raises ValueError for one without letters."""
+    return tuple(dict.fromkeys(vocabulary.learn(label) for label in labels.split(",") if label.strip()))
 
 
 def folder() -> Path:

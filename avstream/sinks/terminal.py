@@ -27,8 +27,8 @@ def where(sounds: Sequence[Sound]) -> str:
     if len(sounds) != 1:
         return ""
     sound = sounds[0]
-    known = [side for side in (sound.direction,) if side in ("left", "right")]
-    known += ["off-screen"] * (sound.visible is False)
+    known: list[str] = [sound.direction] if sound.direction in ("left", "right") else []
+    known += ["off-screen"] if sound.visible is False else []
     return f" ({', '.join(known)})" if known else ""
 
 

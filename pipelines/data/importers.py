@@ -109,7 +109,9 @@ def ave2_row(entry: dict[str, Any], split: str, movies: Media) -> Row | Missing:
             kind = "invisible" if "invisible" in key else "silent" if "silent" in key else "visible"
             lists[kind] = texts(value)
     scores = {name: scores[name] for name in SCORES if name in scores}
-    return Row(str(path), 0.0 if cut else start_s, split, scores, tuple(captions), **lists)
+    at_s = 0.0 if cut else start_s
+    kinds = lists["visible"], lists["invisible"], lists["silent"]
+    return Row(str(path), at_s, split, scores, tuple(captions), *kinds)
 
 
 def texts(value: object) -> tuple[str, ...]:
@@ -140,7 +142,7 @@ def ave(source: Path, media: Path) -> Found:
 
     A line is `Category&VideoID&Quality&StartTime&EndTime`. A video that holds several events has several lines.
     """
-    movies, splits = Media(media), {}
+    movies, splits = Media(media), dict[tuple[str, str], str]()
     for name in ("trainSet.txt", "valSet.txt", "testSet.txt"):
         if (source / name).is_file():
             splits |= {(fields[1], fields[0]): split_of(name) for fields in ave_lines(source / name)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avstream import checkpoints, wording
+from avstream import checkpoints, sentences
 from avstream.errors import ConfigError, ModelError
 
 RESAMPLES = 1000
@@ -78,14 +78,22 @@ def named(said: str, sources: Sequence[str]) -> dict[str, float] | None:
 
     By the vocabulary's words; None where none of the sources is in the vocabulary.
     """
-    truth, found = wording.named(" ".join(sources)), wording.named(said)
+    truth, found = [sounds for source in sources for sounds in mentioned(source)], mentioned(said)
     if not truth:
         return None
+    right = [any(sounds & source for source in truth) for sounds in found]
+    all_named = all(any(sounds & source for sounds in found) for source in truth)
     return {
-        "source named": float(bool(found & truth)),
-        "exactly": float(found == truth),
-        "others named": float(bool(found - truth)),
+        "source named": float(any(right)),
+        "exactly": float(all_named and all(right)),
+        "others named": float(not all(right)),
     }
+
+
+def mentioned(text: str) -> list[frozenset[str]]:
+    """What a text says to sound, or merely names: for each thing the labels that it may stand for."""
+    found = sentences.said(text)
+    return found.claims or ([frozenset(found.named)] if found.named else [])
 
 
 def interval(values: Sequence[float], seed: int = 0) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The listener of `nano`: a Whisper-shaped encoder, its fused sound vector and the evidence head; and a teacher for it.
+"""The encoder of `nano`: Whisper-shaped, its fused sound vector, the head that it is trained by, and its teacher.
 
 The parts that are shipped are transformers' own WhisperEncoder and WhisperFeatureExtractor. The teacher, a small
 convolutional network, learns faster from few recordings; it is only used in training.
@@ -14,7 +14,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream.encoders.whisper import fuse
-from avstream.wording import LABELS
+from pipelines.nano.labels import LABELS
 
 RATE_HZ = 16000
 WINDOW = 3 * RATE_HZ
@@ -28,8 +28,8 @@ def feature_extractor() -> WhisperFeatureExtractor:
     return WhisperFeatureExtractor(feature_size=80, sampling_rate=RATE_HZ, hop_length=160, chunk_length=3, n_fft=400)
 
 
-class EvidenceHead(nn.Module):
-    """LayerNorm, one hidden layer, one logit a label: (B, dim) -> (B, labels)."""
+class Head(nn.Module):
+    """LayerNorm, one hidden layer, one logit a label: (B, dim) -> (B, labels). Used in training only."""
 
     def __init__(self, dim: int, hidden: int, labels: int) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ def whisper_config() -> WhisperConfig:
 
 
 class Listener(nn.Module):
-    """Log-mel (n, 80, 300) -> evidence logits (n, 21) and the sound vector (n, 192)."""
+    """Log-mel (n, 80, 300) -> logits (n, 21) and the sound vector (n, 192)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = WhisperEncoder(whisper_config())
         self.encoder.set_attn_implementation("eager")  # on a CPU a quarter faster to train than the fused one
-        self.evidence = EvidenceHead(WIDTH, HIDDEN, len(LABELS))
+        self.evidence = Head(WIDTH, HIDDEN, len(LABELS))
 
     def forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See the class."""

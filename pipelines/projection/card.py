@@ -27,7 +27,7 @@ def plot_losses(logs: Mapping[int, Sequence[Mapping[str, Any]]], path: Path) -> 
     save(drawing, path)
 
 
-def card(plan: Plan, logs: Mapping[int, Sequence[Mapping[str, Any]]], counts: Mapping[str, int], command: str) -> str:
+def card(plan: Plan, logs: Mapping[int, Sequence[Mapping[str, Any]]], counts: Mapping[str, float], command: str) -> str:
     """The model card, in Markdown."""
     rows = []
     for seed, lines in logs.items():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from avstream.wording import LABELS, OTHER
+from avstream.vocabulary import OTHER
+from pipelines.nano.labels import LABELS
 from pipelines.sounds.augment import Surroundings
 from pipelines.sounds.dsp import Rng, uniform
 

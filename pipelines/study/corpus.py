@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from avstream import wording
 from avstream.records import Box, Sound
+from pipelines.nano.labels import LABELS
 from pipelines.scenes.movie import SceneEvent, write_scene_movie
 from pipelines.scenes.sounds import made
 from pipelines.scenes.sprites import DRAWINGS
@@ -29,7 +30,7 @@ from pipelines.sounds.synthesis import SYNTHESIZERS
 
 SIZE_PX, FPS, RATE_HZ, SECONDS = 160, 8, 16000, 3.0
 SOUNDS = 48  # made sounds of a label in each split
-KINDS = tuple(label for label in wording.LABELS if label in SYNTHESIZERS and label in DRAWINGS)
+KINDS = tuple(label for label in LABELS if label in SYNTHESIZERS and label in DRAWINGS)
 CLIPS = {"train": 1200, "valid": 150, "test": 300}
 HOW_MANY = {1: 0.3, 2: 0.5, 3: 0.2}  # things that sound
 SILENT, OFF_SCREEN = 0.25, 1 / 7
@@ -97,7 +98,7 @@ def draw(path: Path, what: Plan, split: str, rng: np.random.Generator) -> None:
 
 def row(name: str, what: Plan) -> dict[str, object]:
     """The clip's entry in the release's own words. Out of sight means low coherence and visibility."""
-    sounding = sorted((*what.visible, *what.invisible), key=wording.LABELS.index)
+    sounding = sorted((*what.visible, *what.invisible), key=LABELS.index)
     seen = 10 if not what.invisible else 4 if what.visible else 0
     return {
         "youtube_id": name,

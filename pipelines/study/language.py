@@ -20,7 +20,7 @@ from avstream.checkpoints import NANO
 from avstream.config.presets import DEFAULT_PROMPT
 from avstream.language import PLAIN_TEMPLATE, Llava
 from avstream.records import Sound
-from avstream.wording import LABELS
+from pipelines.nano.labels import LABELS
 from pipelines.train_language import IMAGE, LR, Example, assemble, export, loss_of, tokenizer
 from pipelines.train_vision import CONFIG, scene
 
