@@ -78,6 +78,7 @@ def test_a_right_general_word_beats_a_wrong_special_one():
     assert claimed({"dog_bark": 0.45}, {"animal": 0.4}, thresholds=low) == [("dog_bark", 0.45)]
     assert claimed({"dog_bark": 0.55}, {"animal": 0.9}) == [("dog_bark", 0.55)]
     assert claimed({"dog_bark": 0.45, OTHER: 0.6}, thresholds=low) == [(OTHER, 0.6)], "it is sure of knowing nothing"
+    assert claimed({"speech": 0.8}, {"animal": 0.7}) == [("speech", 0.8)], "beside a special word it says least"
     assert claimed({"door": 0.9}, {"house": 0.95}, {"house": ("door",)}) == [("door", 0.9)], "parents of its own"
     assert claimed({"dog_bark": 0.2, OTHER: 0.9}) == [(OTHER, 0.9)]
     assert claimed({"dog_bark": 0.2}) == [(OTHER, 0.8)], "one that has no `other` gives what is left"

@@ -10,6 +10,8 @@ from avstream import loading
 from avstream.checkpoints import NANO
 from avstream.config import presets
 from avstream.narrator import Narrator
+from avstream.vocabulary import covered, is_kind
+from avstream.wording import SURE
 
 DATA = Path(os.environ.get("AVSTREAM_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "esc10").is_dir(), reason="needs ESC-10 (AVSTREAM_DATA names its folder)")
@@ -53,6 +55,8 @@ def test_it_narrates_real_movies_and_their_muted_copies(loaded, name, expected):
 
     narrator = Narrator(loaded)
     said = [narrator.narrate_window(window, name) for window in windows_of(DATA / "ave2" / f"{name}.mp4")]
-    assert all(narration.sounds[0].label == expected for narration in said)
+    plain = {sound.label for narration in said for sound in narration.sounds if sound.confidence >= SURE}
+    assert plain <= {expected} | covered(expected) | {"other"}
+    assert any(is_kind(sound.label, expected) for narration in said for sound in narration.sounds)
     scores = score_movies(narrator, DATA / "ave2")[f"{name}.mp4"]
     assert scores["sounds_claimed_when_muted"] == 0 and scores["same_sounds_when_blind"]

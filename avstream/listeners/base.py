@@ -83,7 +83,7 @@ def claims(listener: Listener, heard: Heard, begin_s: float, end_s: float) -> li
     }
     named = [chance for name, chance in chances.items() if name != OTHER and vocabulary.sayable(name)]
     unknown = max(chances.get(OTHER, 0.0), 1 - max(named, default=0.0))
-    best = sorted(_specific(found, listener.parents).items(), key=lambda item: -item[1])[:MOST_CLAIMS]
+    best = sorted(_specific(found, listener).items(), key=lambda item: -item[1])[:MOST_CLAIMS]
     if not best or best[0][1] < min(SURE_ENOUGH, chances.get(OTHER, 0.0)):
         best = [(OTHER, unknown)]
     return [
@@ -110,17 +110,22 @@ def _part(count: int, hop_s: float, begin_s: float, end_s: float) -> slice:
     return slice(first, max(first + 1, min(count, int(np.ceil(end_s / hop_s - 1e-6)))))
 
 
-def _specific(found: Mapping[str, float], parents: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+def _specific(found: Mapping[str, float], listener: Listener) -> dict[str, float]:
     """Of names that stand for one sound, one: the special one where it is sure enough, else the general one."""
     kept = dict(found)
+    spoken_for: set[str] = set()  # general words that stand for a special one
     for special, chance in found.items():
-        general = vocabulary.covered(special) | {parent for parent, kinds in parents.items() if special in kinds}
+        own = {parent for parent, kinds in listener.parents.items() if special in kinds}
+        general = vocabulary.covered(special) | own
         surer = max((found[name] for name in general - {special} if name in found), default=0.0)
         if chance < SURE_ENOUGH <= surer:
             kept.pop(special, None)
+            spoken_for |= general
         else:
             for name in general - {special}:
                 kept.pop(name, None)
+    if any(name in listener.labels for name in kept):  # a general word beside a special one may be the same sound
+        kept = {name: chance for name, chance in kept.items() if name in listener.labels or name in spoken_for}
     return _one_a_source(kept)
 
 
