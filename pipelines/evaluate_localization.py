@@ -47,7 +47,7 @@ from pipelines.localization.score_scenes import (
     summary,
 )
 from pipelines.localization.score_similarity import Similarity
-from pipelines.scenes.sounds import Bank
+from pipelines.scenes.sound_bank import Bank
 
 WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
 FIT_SEED = 1_000_000  # far from those of any evaluation

@@ -13,7 +13,15 @@ from avstream.localization.acl import Grounded
 from pipelines import evaluate_localization
 from pipelines.localization import metrics
 from pipelines.localization.benchmarks import evaluate_dataset
-from pipelines.localization.data import avsbench, flickr_boxes, pairs, read_dataset, read_picture, read_sound, truth_of
+from pipelines.localization.datasets import (
+    avsbench,
+    flickr_boxes,
+    pairs,
+    read_dataset,
+    read_picture,
+    read_sound,
+    truth_of,
+)
 from pipelines.localization.score_similarity import Similarity
 from tests import parity
 

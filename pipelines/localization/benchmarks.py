@@ -1,7 +1,7 @@
 """The localizers that know classes on the field's benchmarks: VGG-SS, Flickr-SoundNet (extended too) and AVSBench.
 
 Counted as published. `pipelines.evaluate_localization --dataset` runs it on a dataset's folder (see
-pipelines/localization/data.py): the similarity of any preset, or ACL-SSL, which needs BEATs, CLIPSeg, and trained
+pipelines/localization/datasets.py): the similarity of any preset, or ACL-SSL, which needs BEATs, CLIPSeg, and trained
 weights (pipelines.train_localizer, or the authors' Param_best.pth).
 """
 
@@ -22,7 +22,7 @@ from avstream.localization.acl import AclHead, AclLocalizer, Grounded
 from avstream.localization.acl_grounder import Grounder
 from avstream.torch_models import choose_device, loading
 from pipelines.localization import metrics
-from pipelines.localization.data import KINDS, Item, Kind, read_dataset, read_picture, read_sound, truth_of
+from pipelines.localization.datasets import KINDS, Item, Kind, read_dataset, read_picture, read_sound, truth_of
 from pipelines.localization.score_similarity import Similarity
 
 CLIPSEG = "CIDAS/clipseg-rd64-refined"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from avstream.records import Box
 from pipelines.scenes.backdrops import background
-from pipelines.scenes.sounds import RATE_HZ, SECONDS, Bank, loudness, mixed
+from pipelines.scenes.sound_bank import RATE_HZ, SECONDS, Bank, loudness, mixed
 from pipelines.scenes.sprites import DRAWINGS, draw_source, premultiplied
 
 FPS = 25

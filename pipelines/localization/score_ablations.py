@@ -14,7 +14,7 @@ from avstream.localization import fit, motion, synchrony
 from pipelines.localization.metrics import success
 from pipelines.localization.scenes import make_scene
 from pipelines.localization.score_scenes import outcome, percent, ranks_above
-from pipelines.scenes.sounds import Bank
+from pipelines.scenes.sound_bank import Bank
 
 CONDITIONS = ("plain", "pan", "flicker", "off-screen")
 Change = tuple[ModuleType, str, Any]

@@ -16,7 +16,7 @@ from avstream.localization.stereo import direction
 from avstream.localization.synchrony import synchrony
 from pipelines.localization.scenes import Scene, make_scene
 from pipelines.localization.score_scenes import percent
-from pipelines.scenes.sounds import Bank
+from pipelines.scenes.sound_bank import Bank
 
 
 def cut_report(args: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from avstream.records import Box
 from pipelines.localization.benchmarks import Localizer
 from pipelines.localization.metrics import SIZE, auc, box_truth, ciou, success
 from pipelines.localization.scenes import Scene, make_scene
-from pipelines.scenes.sounds import Bank
+from pipelines.scenes.sound_bank import Bank
 
 CLEAR_DB = 3.0  # a level difference from which on the side can be asked for
 Heat = NDArray[np.float32]

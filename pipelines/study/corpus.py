@@ -24,7 +24,7 @@ from avstream import wording
 from avstream.records import Box, Sound
 from pipelines.nano.labels import LABELS
 from pipelines.scenes.movie import SceneEvent, write_scene_movie
-from pipelines.scenes.sounds import made
+from pipelines.scenes.sound_bank import made
 from pipelines.scenes.sprites import DRAWINGS
 from pipelines.sounds.synthesis import SYNTHESIZERS
 
