@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """The program: `main`, then the end of the process."""
+    if "--debug" not in sys.argv:
+        with suppress(OSError, ValueError, AttributeError):
+            keep_libraries_quiet()
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is on its way to the end
     patient_until = time.monotonic() + LETTING_GO_S
@@ -73,6 +76,19 @@ def entry() -> NoReturn:
     # All is written and closed. Python's own way out takes a second to take torch down, and crashes when a model or a
     # device that hangs comes back in the middle of it.
     os._exit(code)
+
+
+def keep_libraries_quiet() -> None:
+    """Leave standard error to Python alone: PortAudio and ALSA print to it from threads of their own, past everything
+    that could be told to be quiet. `--debug` shows what they have to say. Raises OSError without a standard error.
+    """
+    sys.stderr.flush()
+    own = os.dup(2)
+    os.set_inheritable(own, False)
+    sys.stderr = open(own, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def parser() -> argparse.ArgumentParser:

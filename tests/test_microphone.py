@@ -302,12 +302,37 @@ def test_what_is_to_be_typed_picks_that_microphone():
 
 
 def test_devices_are_listed_with_what_to_type(pulse, capsys):
-    assert [one.name for one in microphones() if one.default] == ["default"]
-    print_devices(Console(width=80, highlight=False))
+    assert [one.name for one in microphones() if one.default and one.source is None] == ["default"]
+    print_devices(Console(width=40, highlight=False))
     shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 80
-    assert "--mic pulse" in shown
-    assert "try: avstream live " in shown and "--mic default --window" in shown
+    assert '--mic "Monitor of Null Output"' in shown, "by its true name, and however narrow the terminal is in one line"
+    assert "channels" not in shown and "--mic pulse" not in shown
+    assert shown.splitlines()[-1].startswith("try: avstream live ")
+    assert '--mic "Monitor of Null Output" --window' in shown.splitlines()[-1]
+
+
+def test_a_microphone_of_the_sound_server_is_picked_by_its_true_name(pulse, chirp):
+    """Two inputs behind PortAudio's only device: each is heard, and the default one is again the default one after."""
+    path, _ = chirp
+    other = ["sink_name=other", "sink_properties=device.description=Kitchen"]
+    pulse._control("load-module", "module-null-sink", *other, "rate=48000", "norewinds=1")
+    names = [one.name for one in microphones() if one.source]
+    assert "Monitor of Kitchen" in names and "Monitor of Null Output" in names
+
+    def loudest(device: str) -> float:
+        feed = MicrophoneFeed(device)
+        player, peaks = None, list[float]()
+        for block in feed:
+            player = player or pulse.play(path)
+            peaks.append(float(np.abs(block.samples).max()))
+            if len(peaks) == 30:
+                break
+        feed.close()
+        return max(peaks)
+
+    assert loudest("kitchen") < 0.01, "nothing plays there"
+    assert loudest("null output") > 0.3
+    assert loudest("") > 0.3
 
 
 def test_without_devices_the_list_says_what_to_try(monkeypatch, capsys):
@@ -316,8 +341,8 @@ def test_without_devices_the_list_says_what_to_try(monkeypatch, capsys):
         pytest.skip("this machine has a microphone or a camera of its own")
     print_devices(Console(width=80, highlight=False))
     shown = capsys.readouterr().out
-    assert "no microphone: " in shown and "PULSE_SERVER" in shown
-    assert "no camera: " in shown
+    assert "no microphone; " in shown and "PULSE_SERVER" in shown
+    assert "no camera; " in shown
     assert shown.splitlines()[-1] == "try: avstream live --camera rtsp://HOST/PATH --window"
 
 

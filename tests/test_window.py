@@ -20,11 +20,11 @@ from avstream.sinks.window.sink import WindowSink, check_display
 from tests.display import x_server
 
 SIZE = (640, 360)
-INFO = StreamInfo("rtsp://user:secret@camera/kitchen", None, True, True, *SIZE, 30.0, 1_790_000_000.0)
+INFO = StreamInfo("rtsp://user:secret@kitchen/live", None, True, True, *SIZE, 30.0, 1_790_000_000.0)
 DOG = Sound("dog_bark", 0.97, True, None, None, -20.0)
 HEAT = np.zeros((9, 16), np.float32)
 HEAT[3:6, 6:10] = 1
-CENTER = (320, 160)  # in the heat
+CENTER = (192, 137)  # of the picture, in the heat
 DEADLINE_S = 30.0
 
 
@@ -51,7 +51,7 @@ class Bench:
         self.calls: list[str] = []
         self.sink = WindowSink(
             self.latest, lambda: self.now_s, closed=lambda: self.calls.append("closed"),
-            mute=lambda label: self.calls.append(f"mute {label}"), size=SIZE, snapshots=folder,
+            mute=lambda label: self.calls.append(f"mute {label}"), size=SIZE, snapshots=folder, flash=False,
         )  # fmt: skip
 
     def latest(self) -> VideoFrame:
@@ -206,6 +206,19 @@ def test_a_snapshot_that_can_not_be_written_is_told_and_nothing_else(bench, tmp_
     bench.color = (0, 160, 60)
     wait_for(lambda: near(bench.color))
     bench.tell(DOG)
+
+
+@pytest.mark.parametrize("seen_by", [("key", "x"), ("click", "1")])
+def test_what_is_urgent_stays_until_a_key_or_a_click(bench, seen_by):
+    def banner() -> bool:
+        return bool((grab()[29:90] == (255, 214, 10)).all(axis=2).mean() > 0.3)
+
+    bench.sink.event(SoundEvent("1", "kitchen", "alarm", "ended", 95.0, 97.0, 0.9, 0.9, -20.0, urgent=True))
+    wait_for(banner)
+    xdo("mousemove", "--window", str(window_id()), "300", "200")
+    xdo(*seen_by)
+    wait_for(lambda: not banner())
+    assert bench.calls == []
 
 
 @pytest.mark.parametrize("key", ["question", "F1"])

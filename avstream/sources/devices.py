@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import cv2
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from avstream.errors import SourceError
 from avstream.sources.live import portaudio
+from avstream.sources.sound_server import sound_sources
 from avstream.workers import NoAnswerError, within
 
 T = TypeVar("T")
@@ -28,18 +28,24 @@ QUERYCAP = 0x80685600  # V4L2: VIDIOC_QUERYCAP
 CAPABILITIES = struct.Struct("16s32s32sIII12x")  # driver, card, bus, version, of all nodes, of this node
 CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes
 MAY_READ = "run `sudo usermod -aG video $USER`, then log out and in again"  # a camera, on Linux
+SERVERS = ("pulse", "pipewire")  # ALSA's names for a sound server, and these for whatever the system uses:
+PLUGINS = (*SERVERS, "default", "sysdefault")
 HAS_OWN = 0x8000_0000  # V4L2_CAP_DEVICE_CAPS: the last number is filled in
 
 
 @dataclass(frozen=True, slots=True)
 class Microphone:
-    """An input of PortAudio's default host: its number, name, most channels and usual rate."""
+    """An input of PortAudio's default host: its number, name, most channels and usual rate.
+
+    One that the sound server has, behind PortAudio's only device, has its name there as `source`.
+    """
 
     index: int
     name: str
     channels: int
     rate_hz: int
     default: bool
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def inputs(library: Any) -> list[Microphone]:
     default, host = library.default.device[0], library.default.hostapi
     found = [device for device in library.query_devices() if device["max_input_channels"] > 0]
     own = [device for device in found if device["hostapi"] == host]  # others list the same devices again
-    return [
+    listed = [
         Microphone(
             device["index"],
             " ".join(device["name"].split()),
@@ -76,6 +82,16 @@ def inputs(library: Any) -> list[Microphone]:
             device["index"] == default,
         )
         for device in own or found
+    ]
+    server = next((one for one in listed if one.name in SERVERS), None)
+    return listed if server is None else [*_behind(server), *listed]
+
+
+def _behind(server: Microphone) -> list[Microphone]:
+    """The inputs of a sound server, which PortAudio shows as one device of 32 channels."""
+    return [
+        Microphone(server.index, one.description, one.channels, one.rate_hz, one.default, one.name)
+        for one in sound_sources()
     ]
 
 
@@ -149,24 +165,30 @@ def pick(wanted: str, there: list[Microphone]) -> Microphone:
     if not there:
         raise SourceError("no microphone", no_microphone())
     if not wanted:
-        return next((one for one in there if one.default), there[0])
+        default = [one for one in there if one.default]
+        # by the system's own name: it follows when another one becomes the default
+        return min(default, key=lambda one: one.source is not None, default=there[0])
     low = wanted.strip().lower()
     if low.isdigit():
-        found = [one for one in there if str(one.index) == low]
+        found = [one for one in there if str(one.index) == low and one.source is None]
     else:
-        exact = [one for one in there if one.name.lower() == low]
+        exact = [one for one in there if low in (one.name.lower(), (one.source or "").lower())]
         found = exact or [one for one in there if low in one.name.lower()]
     if len(found) == 1:
         return found[0]
-    names = "; ".join(f"{one.index} {one.name}" for one in found or there)
+    names = "; ".join(one.name if one.source else f"{one.index} {one.name}" for one in found or there)
     if found:
-        raise SourceError(f"several microphones are called {wanted!r}: {names}", "give the number of one")
+        raise SourceError(
+            f"several microphones are called {wanted!r}: {names}",
+            "give the number of one, or its name as `avstream devices` shows it",
+        )
     raise SourceError(f"no microphone is called {wanted!r}; there are: {names}", "see `avstream devices`")
 
 
 def typed(microphone: Microphone, there: list[Microphone]) -> str:
     """The shortest that names one microphone on a command line, and still does when devices are renumbered."""
-    for name in (microphone.name.partition(":")[0], microphone.name.partition(" (")[0], microphone.name):
+    names = microphone.name.partition(":")[0], microphone.name.partition(" (")[0], microphone.name, microphone.source
+    for name in names:
         with suppress(SourceError):
             if name and pick(name, there) is microphone:
                 return f'"{name}"' if " " in name and not set(name) & set('"$`\\!') else shlex.quote(name)
@@ -178,6 +200,7 @@ def print_devices(console: Console) -> None:
     seen = cameras()
     try:
         heard, trouble = microphones(), f"no microphone; {no_microphone()}"
+        heard = named(heard)
     except SourceError as error:
         heard, trouble = [], str(error)
     camera_rows = [(f"--camera {one.index}", describe_camera(one)) for one in seen]
@@ -193,18 +216,24 @@ def print_devices(console: Console) -> None:
     console.print(Text.assemble("try: ", (command, "bold")), soft_wrap=True)  # one line, to be copied
 
 
+def named(there: list[Microphone]) -> list[Microphone]:
+    """The microphones with names of their own: without what stands for them all, where they are known."""
+    behind = [one for one in there if one.source is not None]
+    return [one for one in there if one.source or one.name not in PLUGINS] if behind else there
+
+
 def show(console: Console, kind: str, rows: list[tuple[str, str]], otherwise: str) -> None:
     """A table of what to type and what it is, or what to do when there is nothing."""
     if not rows:
         found, _, fix = otherwise.partition("; ")
         console.print(Text.assemble((f"{found}; ", "bold"), fix))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(kind, overflow="fold")
-    table.add_column("type this", no_wrap=True)
-    for what, described in rows:
-        table.add_row(Text(described), Text(what, "cyan"))
-    console.print(table)
+    # What is to be typed stands first and is never cut nor wrapped: it must be copied as it is.
+    wide = max(len(what) for what, _ in rows)
+    for what, described in [("type this", kind), *rows]:
+        style = "bold" if what == "type this" else ""
+        line = Text.assemble((what, style or "cyan"), " " * (wide - len(what) + 2), (described, style))
+        console.print(line, soft_wrap=True)
 
 
 def describe_camera(camera: Camera) -> str:
@@ -215,9 +244,12 @@ def describe_camera(camera: Camera) -> str:
 
 def describe_microphone(microphone: Microphone) -> str:
     """What a microphone is, in a row of the table."""
-    channels = {1: "mono", 2: "stereo"}.get(microphone.channels, f"{microphone.channels} channels")
     default = ", default" if microphone.default else ""
-    return f"{microphone.index} {microphone.name} ({channels}, {microphone.rate_hz / 1000:g} kHz{default})"
+    if microphone.source is None and microphone.name in PLUGINS:  # its figures are what it could do, not what it has
+        return f"{microphone.index} {microphone.name} (what the system is set to{default})"
+    channels = {1: "mono", 2: "stereo"}.get(microphone.channels, f"{microphone.channels} channels")
+    number = "" if microphone.source else f"{microphone.index} "
+    return f"{number}{microphone.name} ({channels}, {microphone.rate_hz / 1000:g} kHz{default})"
 
 
 def no_camera() -> str:

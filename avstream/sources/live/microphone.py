@@ -95,6 +95,7 @@ class MicrophoneFeed:
             except SourceError as error:
                 raise SourceError(f"{error.found}{portaudio.caveat()}", error.fix) from error
             channels = min(2, microphone.channels)
+            portaudio.aim(microphone.source)
             try:
                 self._rate_hz = usable_rate_hz(library, microphone, channels)
                 stream = library.InputStream(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import ctypes.util
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ INSTALL = (
 )
 
 _lock = threading.Lock()
+_users_source = os.environ.get("PULSE_SOURCE")
 _streams: set[Any] = set()  # those of ours that are open
 _orphans: set[Any] = set()  # those among them that nobody wants, and that could not be closed when that was asked
 
@@ -51,6 +53,18 @@ def session() -> Iterator[Any]:
         yield library
     finally:
         _lock.release()
+
+
+def aim(source: str | None) -> None:
+    """The next stream of a sound server is to be of this input of it, or of its default one. Call this in a session.
+
+    ALSA's plugin for PulseAudio takes the default, and its library that from this variable.
+    """
+    wanted = source or _users_source
+    if wanted is not None:
+        os.environ["PULSE_SOURCE"] = wanted
+    else:
+        os.environ.pop("PULSE_SOURCE", None)
 
 
 def start(stream: Any) -> None:
