@@ -21,10 +21,10 @@ from typing import Any
 
 from avstream import torch_models
 from avstream.errors import AvstreamError, ConfigError, SourceError
-from pipelines.command import Stop, finish, progress
 from pipelines.data.arguments import add_data, add_models, audio_name, rows_of, settings_of
 from pipelines.data.embeddings import write_broken
 from pipelines.data.manifest import SPLITS, Row
+from pipelines.data.running import Stop, finish, progress
 from pipelines.evaluation import texts, tradeoff
 from pipelines.evaluation.clip_score import ClipScore
 from pipelines.evaluation.generation import RAW, Condition, Sentences, load_speaker, selection, speak

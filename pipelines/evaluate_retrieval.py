@@ -21,10 +21,10 @@ from typing import Any
 from torch import Tensor
 
 from avstream.errors import ConfigError
-from pipelines.command import finish
 from pipelines.data.arguments import add_cache, add_data, audio_name, rows_of, settings_of
 from pipelines.data.embeddings import pairs, pool, pooling_of, store_name
 from pipelines.data.manifest import SPLITS, Row
+from pipelines.data.running import finish
 from pipelines.data.store import Store
 from pipelines.evaluation.plots import figure, save
 from pipelines.evaluation.retrieval import (

@@ -12,10 +12,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipelines.command import Stop, finish, progress
 from pipelines.data.arguments import add_cache, add_data, add_models, settings_of
 from pipelines.data.embeddings import audio_lens, embed, vision_lens, write_broken
 from pipelines.data.manifest import filter_range, read_manifest
+from pipelines.data.running import Stop, finish, progress
 
 
 def parser() -> argparse.ArgumentParser:

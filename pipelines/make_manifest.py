@@ -22,9 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from avstream.errors import ConfigError, SourceError
-from pipelines.command import finish
 from pipelines.data.importers import IMPORTERS, Missing, held_out
 from pipelines.data.manifest import ABOVE, SPLITS, Row, write_manifest
+from pipelines.data.running import finish
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.command import finish
+from pipelines.data.running import finish
 from pipelines.study.report import write
 from pipelines.study.stages import Study, run
 

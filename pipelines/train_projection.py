@@ -24,9 +24,9 @@ import torch
 from avstream import torch_models
 from avstream.config import presets
 from avstream.errors import ConfigError, SinkError
-from pipelines.command import Stop, finish, progress
 from pipelines.data.arguments import add_cache, add_data, audio_name, rows_of, settings_of
 from pipelines.data.embeddings import OWN, POOLINGS, pairs, pool, pooling_of, store_name
+from pipelines.data.running import Stop, finish, progress
 from pipelines.data.store import Store
 from pipelines.projection.card import card, plot_losses
 from pipelines.projection.losses import LOSSES

@@ -10,10 +10,10 @@ import torch
 
 from avstream.errors import SourceError
 from pipelines import make_embeddings, make_manifest
-from pipelines.command import Stop
 from pipelines.data.embeddings import audio_lens, embed, pool
 from pipelines.data.importers import held_out, texts
 from pipelines.data.manifest import Row, read_manifest, select, write_manifest
+from pipelines.data.running import Stop
 from pipelines.data.segments import read_segment
 from pipelines.data.store import Store, key_of
 from tests.synth import make_movie

@@ -13,7 +13,7 @@ from avstream.checkpoints import NANO
 from avstream.config import presets
 from avstream.errors import ConfigError, ModelError
 from pipelines import evaluate_retrieval, train_projection
-from pipelines.command import Stop
+from pipelines.data.running import Stop
 from pipelines.projection.losses import LOSSES
 from pipelines.projection.model import Trained
 from pipelines.projection.plan import Pairs, Plan
@@ -154,8 +154,9 @@ def test_the_command_trains_what_the_program_and_retrieval_take(data, tmp_path, 
     weights = out / "seed-2" / WEIGHTS
     models = loading.load(presets.load("nano", alignment=str(weights)))
     assert models.alignment is not None
-    z = torch.randn(3, 192)
-    torch.testing.assert_close(models.alignment(z), Trained(weights).project(z))
+    z = torch.randn(192)
+    want = Trained(weights).project(z[None])[0]
+    torch.testing.assert_close(torch.from_numpy(models.alignment(z.numpy())), want, rtol=0, atol=1e-4)
     card = (out / "README.md").read_text()
     assert "| 2 | `seed-2/projection.safetensors` | 2 |" in card and (out / "loss.png").stat().st_size > 5000
 

@@ -25,8 +25,8 @@ from avstream.encoders.audio import mono
 from avstream.encoders.picture import PictureTokens
 from avstream.errors import SinkError, SourceError
 from avstream.records import VideoFrame, Window
-from pipelines.command import Stop
 from pipelines.data.manifest import Row
+from pipelines.data.running import Stop
 from pipelines.data.segments import read_segment
 from pipelines.data.store import Store, file_hash, key_of, weights_hash
 

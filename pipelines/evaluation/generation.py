@@ -20,8 +20,8 @@ from avstream.encoders.picture import VisionTower
 from avstream.errors import SinkError, SourceError
 from avstream.loading import LanguageModel
 from avstream.substitution import Unselected, substitute
-from pipelines.command import Stop
 from pipelines.data.manifest import Row
+from pipelines.data.running import Stop
 from pipelines.data.segments import read_segment
 
 RAW = "raw"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from avstream.errors import ConfigError, ModelError, SinkError
-from pipelines.command import Stop
+from pipelines.data.running import Stop
 from pipelines.projection.losses import LOSSES
 from pipelines.projection.model import LAYERS, NOTES, Projector
 from pipelines.projection.plan import Pairs, Plan
