@@ -29,7 +29,7 @@ from avstream.localization.acl import AclHead, LayerEncoder, losses, ten_seconds
 from avstream.localization.acl_grounder import Grounder
 from avstream.torch_models import choose_device
 from pipelines.localization.benchmarks import add_models, load_frozen
-from pipelines.localization.data import Item, pairs, read_picture, read_sound
+from pipelines.localization.datasets import Item, pairs, read_picture, read_sound
 from pipelines.nano.labels import LABELS
 from pipelines.scenes.compose import compose
 from pipelines.sounds.synthesis import SYNTHESIZERS, synthesize
