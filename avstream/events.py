@@ -30,15 +30,17 @@ MISSES = 2
 class Rules:
     """What one stream is to speak of. May be changed while it runs, from any thread: every change is one step.
 
-    An event of a label begins at its confidence in `thresholds`, else at BEGIN; for a label that has one, what is below
-    STAY of it is not narrated either. A label stands for its kinds, too: `alarm` for smoke and fire alarms. Raises
-    ConfigError for an unknown label or a threshold outside 0..1.
+    An event of a label begins at its confidence in `thresholds`, else at `begin`: live at BEGIN, for a movie, whose
+    reader can look at the confidence, at any. For a label that has a threshold, what is below STAY of it is not
+    narrated either. A label stands for its kinds, too: `alarm` for smoke and fire alarms. Raises ConfigError for an
+    unknown label or a threshold outside 0..1.
     """
 
     thresholds: dict[str, float] = field(default_factory=dict)
     only: set[str] = field(default_factory=set)  # empty: all
     muted: set[str] = field(default_factory=set)
     urgent: set[str] = field(default_factory=set)
+    begin: float = BEGIN
 
     def __post_init__(self) -> None:
         for label in (*self.thresholds, *self.only, *self.muted, *self.urgent):
@@ -65,7 +67,7 @@ class Rules:
 
     def begins_at(self, label: str) -> float:
         """The confidence at which an event of a label begins."""
-        return self._threshold(label, BEGIN)
+        return self._threshold(label, self.begin)
 
     def _threshold(self, label: str, otherwise: float) -> float:
         """The label's own threshold, else the lowest of what it is a kind of."""

@@ -90,9 +90,10 @@ def narrate(movie: Path, folder: Path, console: Console) -> tuple[int, dict[str,
 def narrations(path: Path) -> list[dict[str, Any]]:
     """The narrations of a JSON Lines file. Raises SinkError."""
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
     except (OSError, ValueError) as error:
         raise SinkError(f"no narrations to compare in {path}: {error}") from error
+    return [line for line in lines if "event" not in line]
 
 
 def print_files(paths: list[Path], since_s: float, console: Console) -> None:

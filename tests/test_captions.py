@@ -12,8 +12,11 @@ import pytest
 
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, StreamInfo
+from avstream.sinks.base import Sink
 from avstream.sinks.captions import CaptionSink
 from avstream.sinks.files import part_path
+from avstream.vocabulary import HOME
+from tests.telling import tell
 
 INFO = StreamInfo("a.mp4", 10.0, True, True)
 DOG = Sound("dog_bark", 0.9)
@@ -27,8 +30,7 @@ def narration(start_s: float, end_s: float, *sounds: Sound) -> Narration:
 def written(path: Path, *narrations: Narration) -> str:
     sink = CaptionSink(path, "vtt" if path.suffix == ".vtt" else "srt")
     sink.open(INFO)
-    for each in narrations:
-        sink.write(each)
+    tell(sink, *narrations)
     sink.close()
     return path.read_text(encoding="utf-8")
 
@@ -56,11 +58,11 @@ def test_vtt(tmp_path):
     )
 
 
-def test_equal_neighbors_merge_and_silence_has_no_cue(tmp_path):
+def test_a_sound_is_one_cue_as_sure_as_it_ever_was_and_silence_has_none(tmp_path):
     cues = written(
         tmp_path / "a.srt",
         narration(0, 2, DOG),
-        narration(2, 3, Sound("dog_bark", 0.99)),  # as sure in words
+        narration(2, 3, Sound("dog_bark", 0.3, None, None, "left")),  # less sure, and from somewhere
         narration(3, 4),
         narration(4, 5, DOG),
         narration(5, 6, DOG, RAIN),
@@ -78,7 +80,11 @@ def test_a_silent_movie_gives_a_valid_file(tmp_path):
 
 def test_words_say_what_is_known_and_no_more_than_fits(tmp_path):
     unsure = Sound("dog_bark", 0.5, False, None, "left")
-    text = written(tmp_path / "a.srt", narration(0, 1, unsure), narration(1, 2, *[RAIN] * 6, unsure))
+    text = written(
+        tmp_path / "a.srt",
+        narration(0, 1, unsure),
+        narration(1, 2, unsure, *(Sound(label, 0.9) for label in HOME[3:9])),
+    )
     assert "[probably dog barking, left, off-screen]" in text
     for block in text.strip().split("\n\n"):
         lines = block.split("\n")[2:]
@@ -121,11 +127,19 @@ def test_the_file_is_valid_after_every_write_and_named_when_whole(tmp_path, form
     sink = CaptionSink(path, format)
     assert not list(tmp_path.iterdir())
     sink.open(INFO)
-    for k in range(6):
-        sink.write(narration(k, k + 1, DOG if k % 2 else RAIN))
-        assert not path.exists()
-        if k > 1:
-            assert foreign_cues(ffmpeg, part_path(path)) == k
+    seen = []
+
+    class Watched(Sink):
+        event = sink.event
+
+        def write(self, narration):
+            sink.write(narration)
+            assert not path.exists()
+            if narration.start_s > 2:
+                seen.append(foreign_cues(ffmpeg, part_path(path)))
+
+    tell(Watched(), *(narration(k, k + 1, DOG if k % 2 else RAIN) for k in range(6)))
+    assert seen == [2, 3, 4], "each is written one window after it ended"
     sink.close()
     assert foreign_cues(ffmpeg, path) == 6
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
@@ -177,7 +191,7 @@ def test_an_earlier_output_stays_until_the_new_one_is_whole(tmp_path):
     path.write_text("old")
     sink = CaptionSink(path, "srt")
     sink.open(INFO)
-    sink.write(narration(0, 1, DOG))
+    tell(sink, narration(0, 1, DOG))
     assert path.read_text() == "old"
     sink.close()
     assert "dog barking" in path.read_text()
@@ -203,12 +217,13 @@ import resource, sys
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, StreamInfo
 from avstream.sinks.captions import CaptionSink
+from tests.telling import tell
 sink = CaptionSink(sys.argv[1], "srt")
 sink.open(StreamInfo("a", 10.0, True, True))
 resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 try:
-    for k in range(20):
-        sink.write(Narration("a", k, k, k + 1, k, k + 1, "", (Sound(("rain", "bell")[k % 2], 0.9),), -20.0))
+    rows = [Narration("a", k, k, k + 1, k, k + 1, "", (Sound(("rain", "bell")[k % 2], 0.9),), -20.0) for k in range(20)]
+    tell(sink, *rows)
 except SinkError as error:
     print(error)
 sink.close()

@@ -1,5 +1,6 @@
 """The command as people type it: what it writes, what it says, how it ends."""
 
+import csv
 import itertools
 import json
 import shutil
@@ -28,19 +29,39 @@ def narrated(movie, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     done = avstream_process(
         "file", movie, "--srt", out / "a.srt", "--vtt", out / "a.vtt", "--jsonl", out / "a.jsonl",
-        "--render", out / "a.mp4",
+        "--render", out / "a.mp4", "--events", out / "a.csv",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done, out
 
 
+def parsed(text):
+    """The narrations among JSON lines, and the events."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line for line in lines if "event" not in line], [line["event"] for line in lines if "event" in line]
+
+
 def lines_of(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return parsed(path.read_text(encoding="utf-8"))[0]
 
 
 def test_all_outputs_are_complete_and_nothing_else_is_left(narrated):
     _, out = narrated
-    assert sorted(path.name for path in out.iterdir()) == ["a.jsonl", "a.mp4", "a.srt", "a.vtt"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.csv", "a.jsonl", "a.mp4", "a.srt", "a.vtt"]
+
+
+def test_the_tone_is_one_event_in_every_output(narrated):
+    """In the table, in the JSON lines, and as one cue in the captions."""
+    _, out = narrated
+    events = parsed((out / "a.jsonl").read_text(encoding="utf-8"))[1]
+    began, ended = ([event for event in events if event["phase"] == phase] for phase in ("began", "ended"))
+    assert {event["id"] for event in began} == {event["id"] for event in ended} and len(events) == 2 * len(began)
+    with (out / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == [e["label"] for e in sorted(ended, key=lambda event: event["onset_s"])]
+    longest = max(rows, key=lambda row: float(row["end_s"]) - float(row["onset_s"]))
+    assert abs(float(longest["onset_s"]) - 2) <= 2 and abs(float(longest["end_s"]) - 4) <= 1
+    assert (out / "a.srt").read_text().count("-->") <= 2 * len(rows) - 1
 
 
 def test_json_lines_hold_every_window_with_its_evidence(narrated):
@@ -83,7 +104,7 @@ def test_a_muted_movie_claims_nothing(tmp_path):
 
 def test_json_on_stdout_is_json_alone(movie):
     done = avstream_process("file", movie, "--jsonl", "-")
-    assert [json.loads(line)["index"] for line in done.stdout.splitlines()] == [0, 1, 2, 3]
+    assert [line["index"] for line in parsed(done.stdout)[0]] == [0, 1, 2, 3]
     assert "real-time factor" in done.stderr
 
 
@@ -92,7 +113,7 @@ def test_sound_only_and_picture_only(tmp_path, what):
     only = make_movie(tmp_path / "only.mkv", duration_s=4, **what)
     done = avstream("file", only, "--jsonl", "-", "--render", tmp_path / "r.mp4")
     assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    lines, _ = parsed(done.stdout)
     assert lines and (tmp_path / "r.mp4").stat().st_size > 1000
     assert any(line["sounds"] for line in lines) == ("video" in what)
 
@@ -111,7 +132,7 @@ def test_several_movies_go_to_a_folder_and_one_json(tmp_path, movie):
 
 def test_start_end_and_hop(movie):
     done = avstream("file", movie, "--start", "0:01", "--end", "5", "--hop", "0.5", "--jsonl", "-")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    lines, _ = parsed(done.stdout)
     assert [line["start_s"] for line in lines] == [1, 1.5, 2]
     assert lines[-1]["end_s"] == 5
 
@@ -166,26 +187,30 @@ def test_usage_errors_exit_with_2(movie):
     assert avstream().returncode == 2
 
 
-def test_an_interrupted_run_leaves_what_was_produced_valid(tmp_path):
-    """Ctrl-C once narrations came: exit 130, and every output is whole and under its own name."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_run_leaves_what_was_produced_valid(tmp_path, number, code):
+    """A signal once narrations came: every output is complete and under its own name, and events have ended."""
     long = make_movie(tmp_path / "long.mp4", duration_s=240, size=(64, 48), fps=5, tone=(0, 240), square=None)
     out = tmp_path / "out"
     out.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "avstream", "file", str(long), "--hop", "0.5", "--srt", str(out / "a.srt"),
-         "--vtt", str(out / "a.vtt"), "--render", str(out / "a.mp4"), "--jsonl", str(out / "a.jsonl")],
+         "--vtt", str(out / "a.vtt"), "--render", str(out / "a.mp4"), "--jsonl", str(out / "a.jsonl"),
+         "--events", str(out / "a.csv")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     part, until = out / "a.part.jsonl", time.monotonic() + TIMEOUT_S
     while not (part.is_file() and part.read_text().count("\n") >= 8):
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 130 and "Traceback" not in errors
-    assert sorted(path.name for path in out.iterdir()) == ["a.jsonl", "a.mp4", "a.srt", "a.vtt"]
+    assert process.returncode == code and "Traceback" not in errors and "what was narrated so far is kept" in errors
+    assert sorted(path.name for path in out.iterdir()) == ["a.csv", "a.jsonl", "a.mp4", "a.srt", "a.vtt"]
+    events = parsed((out / "a.jsonl").read_text(encoding="utf-8"))[1]
+    assert events[-1]["phase"] == "ended" and len((out / "a.csv").read_text().splitlines()) >= 2
     lines = lines_of(out / "a.jsonl")
-    assert 8 <= len(lines) < 470 and "-->" in (out / "a.srt").read_text()
+    assert 4 <= len(lines) < 470 and "-->" in (out / "a.srt").read_text()
     with av.open(str(out / "a.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) > 10
 
@@ -231,7 +256,7 @@ def test_a_movie_cut_in_half_is_narrated_and_reported(tmp_path):
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     done = avstream("file", half, "--jsonl", "-")
     assert done.returncode == 0 and "cut" in done.stderr
-    ends = [json.loads(line)["end_s"] for line in done.stdout.splitlines()]
+    ends = [line["end_s"] for line in parsed(done.stdout)[0]]
     assert 2 < max(ends) < 7
 
 

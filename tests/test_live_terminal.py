@@ -43,16 +43,18 @@ def shown(tell, named=False, out=None, **console):
 def test_a_log_gets_times_of_day_and_what_is_urgent():
     def tell(sink):
         sink.status(status())
+        event = SoundEvent("x", "kitchen", "alarm", "began", 2.0, None, 0.97, 0.97, -20, urgent=True)
+        sink.event(event)
         sink.write(narration(1, "an alarm is sounding.", ALARM))
-        sink.event(SoundEvent("x", "kitchen", "alarm", "began", 2.0, None, 0.97, 0.97, -20, urgent=True))
-        sink.event(SoundEvent("x", "kitchen", "alarm", "continues", 2.0, None, 0.97, 0.97, -20, urgent=True))
+        sink.event(replace(event, phase="continues"))
         sink.write(narration(2, "an alarm is sounding.", ALARM))
+        sink.event(replace(event, phase="ended", end_s=10.0))
         sink.write(narration(9))
 
     assert shown(tell).splitlines() == [
         "listening to kitchen; Ctrl-C ends it",
-        "14:03:22  an alarm is sounding. (left)  -23 dBFS",
         "14:03:22  URGENT: alarm sounding",
+        "14:03:22  an alarm is sounding. (left)  -23 dBFS",
         "14:03:30  silence",
     ]
 

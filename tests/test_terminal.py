@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, StreamInfo
 from avstream.sinks.terminal import TerminalSink
+from tests.telling import began, tell
 
 DOG = Sound("dog_bark", 0.97, True, None, "left", -20.0)
 
@@ -23,8 +25,7 @@ def shown(*narrations: Narration, name: str = "a.mp4", duration_s: float | None 
     out = io.StringIO()
     sink = TerminalSink(Console(file=out, **console))  # type: ignore[arg-type]
     sink.open(StreamInfo(name, duration_s, True, True))
-    for each in narrations:
-        sink.write(each)
+    tell(sink, *narrations)
     sink.close()
     sink.close()
     return out.getvalue()
@@ -44,9 +45,33 @@ def test_a_pipe_gets_a_line_for_each_change():
         "a.mp4 (1:40)",
         " 0:00  silence",
         " 0:05  a dog is barking. (left)  -23 dBFS",
-        " 0:12  silence",
+        " 0:07  silence",
         "1:01:40  a dog is barking.  -23 dBFS",
     ]
+
+
+def test_a_sound_that_wavers_and_dips_is_one_line():
+    bark, sink = "a dog is barking.", None
+    dog = narration(5, bark, DOG)
+    out = io.StringIO()
+    sink = TerminalSink(Console(file=out))
+    sink.open(StreamInfo("a.mp4", 100.0, True, True))
+    sink.write(narration(4))
+    event = began(dog, DOG)
+    sink.event(event)
+    sink.write(dog)
+    sink.write(narration(6))  # a dip: the event goes on
+    sink.event(replace(event, phase="continues", confidence=0.6))
+    sink.write(narration(7, "probably a dog is barking.", replace(DOG, confidence=0.6, direction=None)))
+    sink.write(narration(8))
+    sink.event(replace(event, phase="ended", end_s=8.0))
+    sink.write(narration(9))
+    assert [line.split("  ")[1][:20] for line in out.getvalue().splitlines()[1:]] == [
+        "silence",
+        "a dog is barking. (l",
+        "silence",
+    ]
+    assert out.getvalue().splitlines()[-1] == " 0:08  silence", "where it ended, not where that was known"
 
 
 def test_long_lines_are_not_broken_in_a_pipe():

@@ -18,6 +18,7 @@ from avstream.records import Narration, Sound, StreamInfo
 from avstream.sinks.files import part_path
 from avstream.sinks.video.sink import PLAIN_COLOR, VideoSink
 from tests.synth import damage, make_movie
+from tests.telling import tell
 
 DOG = Sound("dog_bark", 0.97, True, (0.1, 0.1, 0.4, 0.5), "left", -20.0)
 RAIN = Sound("rain", 0.9)
@@ -32,8 +33,7 @@ def narration(start_s: float, end_s: float, *sounds: Sound, heatmap: np.ndarray 
 def render(movie: Path, out: Path, *narrations: Narration, **limits: float) -> Path:
     sink = VideoSink(movie, out, **limits)
     sink.open(INFO)
-    for each in narrations or [narration(k, k + 1) for k in range(6)]:
-        sink.write(each)
+    tell(sink, *(narrations or [narration(k, k + 1) for k in range(6)]))
     sink.close()
     return out
 
@@ -300,16 +300,23 @@ import os, resource, signal, sys
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, StreamInfo
 from avstream.sinks.video.sink import VideoSink
+from tests.telling import tell
 movie, out, limit = sys.argv[1:]
 if int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 try:
     sink = VideoSink(movie, out)
     sink.open(StreamInfo("a", 20.0, True, True))
-    for k in range(12):
-        sink.write(Narration("a", k, k, k + 1, k, k + 1, "", (Sound("rain", 0.9),), -20.0))
-        if k == 9 and not int(limit):
+    rows = [Narration("a", k, k, k + 1, k, k + 1, "", (Sound("rain", 0.9),), -20.0) for k in range(12)]
+    write = sink.write
+
+    def narrate(narration):
+        write(narration)
+        if narration.index == 9 and not int(limit):
             os.kill(os.getpid(), signal.SIGKILL)
+
+    sink.write = narrate
+    tell(sink, *rows)
     sink.close()
 except SinkError as error:
     print(error)

@@ -9,9 +9,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avstream.commands.options import INTERRUPTED, add_hop, add_model_options, load_narrator, say, seconds, settings_of
+from avstream.commands.options import (
+    INTERRUPTED,
+    add_hop,
+    add_model_options,
+    add_sound_options,
+    load_narrator,
+    say,
+    seconds,
+    settings_of,
+)
 from avstream.commands.signals import Signals
 from avstream.errors import AvstreamError, ConfigError, SourceError
+from avstream.events import Rules, parse_thresholds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +35,7 @@ examples:
   avstream file movie.mp4                                  narrate to the terminal
   avstream file movie.mp4 --srt movie.srt --vtt movie.vtt  captions for any player
   avstream file movie.mp4 --render narrated.mp4            captions and heatmap burned in
+  avstream file movie.mp4 --events movie.csv               a table of what sounds when, and where
   avstream file a.mp4 b.mkv --jsonl - | jq .text           several movies, as JSON lines
 """
 
@@ -35,6 +46,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("movies", nargs="+", type=Path, metavar="MOVIE", help="any file that ffmpeg reads")
     add_stream_options(command)
     add_output_options(command)
+    add_sound_options(command, begin="any; the confidence is in the outputs")
     add_model_options(command)
 
 
@@ -49,12 +61,16 @@ def add_stream_options(command: argparse.ArgumentParser) -> None:
 def add_output_options(command: argparse.ArgumentParser) -> None:
     """Where narrations go, besides the terminal."""
     group = command.add_argument_group(
-        "outputs", "Written as it goes, under NAME.part until whole. With several movies, give an existing folder."
+        "outputs",
+        "Output goes to NAME.part.EXT and is renamed once complete. With several movies, give an existing folder.",
     )
     group.add_argument("--srt", type=Path, metavar="PATH", help="captions as SubRip")
     group.add_argument("--vtt", type=Path, metavar="PATH", help="captions as WebVTT")
     group.add_argument("--render", type=Path, metavar="PATH", help="the movie, captions and heatmap burned in")
-    group.add_argument("--jsonl", metavar="PATH", help="one JSON object a window, all movies; - is standard output")
+    group.add_argument("--events", type=Path, metavar="PATH", help="a table (CSV) with a row for each sound")
+    group.add_argument(
+        "--jsonl", metavar="PATH", help="a JSON object for each window and event, all movies; - is standard output"
+    )
 
 
 def narrate_files(options: argparse.Namespace) -> int:
@@ -64,6 +80,7 @@ def narrate_files(options: argparse.Namespace) -> int:
     from avstream.sinks.jsonl import JsonlSink
 
     settings = settings_of(options)
+    rules = rules_of(options)
     check_outputs(options)
     console = Console(stderr=options.jsonl == "-", highlight=False)
     codes, narrator = [0], None
@@ -71,7 +88,7 @@ def narrate_files(options: argparse.Namespace) -> int:
         sinks = [shared.enter_context(JsonlSink(options.jsonl))] if options.jsonl else []
         for movie in options.movies:
             try:
-                with open_movie(movie, options, console, sinks) as stream:
+                with open_movie(movie, options, rules, console, sinks) as stream:
                     narrator = narrator or load_narrator(settings, options.heatmap, console)
                     narrator.overruled = 0
                     runner.run(narrate_stream(stream, narrator, signals))
@@ -96,7 +113,9 @@ async def narrate_stream(stream: Stream, narrator: Narrator, signals: Signals) -
 
 
 @contextmanager
-def open_movie(path: Path, options: argparse.Namespace, console: Console, shared: Sequence[Sink]) -> Iterator[Stream]:
+def open_movie(
+    path: Path, options: argparse.Namespace, rules: Rules, console: Console, shared: Sequence[Sink]
+) -> Iterator[Stream]:
     """One movie with its own sinks, and those that it shares with others."""
     from avstream.sources.file.movie import Movie
     from avstream.stream import HOP_S, Stream
@@ -104,14 +123,22 @@ def open_movie(path: Path, options: argparse.Namespace, console: Console, shared
     source = Movie(path, start_s=options.start, end_s=options.end, motion=True)
     try:
         hop_s = HOP_S if options.hop is None else options.hop
-        yield Stream(source, open_sinks(path, options, console), shared=shared, hop_s=hop_s, start_s=options.start)
+        sinks = open_sinks(path, options, console)
+        yield Stream(source, sinks, rules=rules, shared=shared, hop_s=hop_s, start_s=options.start)
     finally:
         source.close()
 
 
+def rules_of(options: argparse.Namespace) -> Rules:
+    """What is spoken of. Raises ConfigError."""
+    thresholds = parse_thresholds(options.threshold or ())
+    only, mute, urgent = (set(labels or ()) for labels in (options.only, options.mute, options.urgent))
+    return Rules(thresholds, only, mute, urgent, begin=0.0)
+
+
 def check_outputs(options: argparse.Namespace) -> None:
     """Raises ConfigError where several movies would go to one file."""
-    for option in ("srt", "vtt", "render"):
+    for option in ("srt", "vtt", "render", "events"):
         path: Path | None = getattr(options, option)
         if path is not None and len(options.movies) > 1 and not path.is_dir():
             raise ConfigError(
@@ -132,6 +159,7 @@ def check_outputs(options: argparse.Namespace) -> None:
 def outputs(movie: Path, options: argparse.Namespace) -> dict[str, Path]:
     """Option -> the file that this movie's output goes to; in a folder, it is named after the movie."""
     named = {"srt": f"{movie.stem}.srt", "vtt": f"{movie.stem}.vtt", "render": f"{movie.stem}-narrated.mp4"}
+    named["events"] = f"{movie.stem}.csv"
     found: dict[str, Path] = {}
     for option, name in named.items():
         path: Path | None = getattr(options, option)
@@ -143,6 +171,7 @@ def outputs(movie: Path, options: argparse.Namespace) -> dict[str, Path]:
 def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> list[Sink]:
     """The sinks of one movie. Raises SinkError where one can't be written."""
     from avstream.sinks.captions import CaptionSink
+    from avstream.sinks.table import EventTableSink
     from avstream.sinks.terminal import TerminalSink
 
     paths = outputs(movie, options)
@@ -151,6 +180,8 @@ def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> li
         sinks.append(CaptionSink(paths["srt"], "srt"))
     if "vtt" in paths:
         sinks.append(CaptionSink(paths["vtt"], "vtt"))
+    if "events" in paths:
+        sinks.append(EventTableSink(paths["events"]))
     if "render" in paths:
         from avstream.sinks.video.sink import VideoSink
 

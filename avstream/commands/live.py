@@ -14,6 +14,7 @@ from avstream import __version__
 from avstream.commands.options import (
     add_hop,
     add_model_options,
+    add_sound_options,
     load_narrator,
     say,
     seconds,
@@ -57,7 +58,7 @@ def add(command: argparse.ArgumentParser) -> None:
     """The options of this command."""
     command.set_defaults(run=narrate)
     add_source_options(command)
-    add_sound_options(command)
+    add_sound_options(command, begin=f"{BEGIN:g}")
     add_output_options(command)
     add_broker_options(command)
     add_model_options(command)
@@ -83,22 +84,6 @@ def add_source_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--config", type=Path, metavar="YAML", help="several streams, from a file")
     group.add_argument("--duration", type=seconds, metavar="TIME", help="stop after so long")
     add_hop(group)
-
-
-def add_sound_options(command: argparse.ArgumentParser) -> None:
-    """What to speak of."""
-    group = command.add_argument_group(
-        "sounds", "LABEL is a sound such as dog_bark, or a general word such as animal: see `avstream labels`."
-    )
-    group.add_argument("--only", action="append", metavar="LABEL", help="speak of this only; may be repeated")
-    group.add_argument("--mute", action="append", metavar="LABEL", help="do not speak of this; may be repeated")
-    group.add_argument("--urgent", action="append", metavar="LABEL", help="point this out; may be repeated")
-    group.add_argument(
-        "--threshold",
-        action="append",
-        metavar="LABEL=P",
-        help=f"begin an event from this confidence on (default: {BEGIN})",
-    )
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:

@@ -61,6 +61,18 @@ def add_hop(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--hop", type=seconds, metavar="SECONDS", help="a new 3 s window every so often (default: 1)")
 
 
+def add_sound_options(command: argparse.ArgumentParser, *, begin: str) -> None:
+    """What to speak of. `begin` says from which confidence on an event begins by default."""
+    group = command.add_argument_group(
+        "sounds", "LABEL is a sound such as dog_bark, or a general word such as animal: see `avstream labels`."
+    )
+    group.add_argument("--only", action="append", metavar="LABEL", help="speak of this only; may be repeated")
+    group.add_argument("--mute", action="append", metavar="LABEL", help="do not speak of this; may be repeated")
+    group.add_argument("--urgent", action="append", metavar="LABEL", help="point this out; may be repeated")
+    help = f"begin an event from this confidence on (default: {begin})"
+    group.add_argument("--threshold", action="append", metavar="LABEL=P", help=help)
+
+
 def seconds(text: str) -> float:
     """`90`, `1:30` and `0:01:30` are the same time. Raises ArgumentTypeError."""
     try:

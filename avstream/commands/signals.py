@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Self
@@ -34,8 +35,9 @@ class Signals:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> Self:
+        in_main = threading.current_thread() is threading.main_thread()  # only there Python takes signals
         # who is started with nohup must not end with its terminal
-        wanted = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+        wanted = [number for number in STOPPING if in_main and signal.getsignal(number) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._came) for number in wanted}
         return self
 

@@ -68,18 +68,23 @@ class PartFile:
         self.path = check_output(path)
         self._part = self.path if is_special(self.path) else part_path(self.path)
         self._file: io.FileIO | None = None
-        self._size = 0
+        self._size, self._has_failed = 0, False
 
     @property
     def is_open(self) -> bool:
         """Whether it was opened and not yet closed."""
         return self._file is not None
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether it is open and no write has failed yet."""
+        return self.is_open and not self._has_failed
+
     def open(self) -> None:
         """Start an empty file under the part name. Raises SinkError."""
         try:
             # Unbuffered: nothing is left over that would fail again, and loudly, at exit.
-            self._file, self._size = open(self._part, "wb", buffering=0), 0
+            self._file, self._size, self._has_failed = open(self._part, "wb", buffering=0), 0, False
         except OSError as error:
             raise SinkError(f"can't write {self._part}: {why(error)}", "name another place") from error
 
@@ -94,6 +99,7 @@ class PartFile:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
             self._take_back()
+            self._has_failed = True
             kept = f"what was written before, {self._size} bytes, is kept" if self._size else "nothing was written"
             raise SinkError(
                 f"could not go on writing {self.path}: {why(error)}; {kept}", "make room, then run again"

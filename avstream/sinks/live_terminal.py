@@ -100,6 +100,7 @@ class LiveTerminalSink(TerminalSink):
 
     def event(self, event: SoundEvent) -> None:
         """Print what is urgent, when it begins."""
+        super().event(event)
         if event.urgent and event.phase == "began":
             text = f"URGENT: {words(event.label)}"
             with self._writing():

@@ -1,4 +1,4 @@
-"""Narrations for people to read: a line when something new sounds, and on a terminal a progress bar below them.
+"""Narrations for people to read: a line when a sound begins or ends, and on a terminal a progress bar below them.
 
 A line holds until the next one: `0:05  a dog is barking. (left)  -23 dBFS`, then `0:12  silence`.
 """
@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColum
 from rich.text import Text
 
 from avstream.errors import SinkError
-from avstream.records import Narration, Sound, StreamInfo
+from avstream.records import Narration, Sound, SoundEvent, StreamInfo
 from avstream.sinks.base import Sink
 from avstream.sinks.files import why
-from avstream.wording import caption, clock, phrase
+from avstream.wording import caption, clock
 
 BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures only
 
@@ -45,7 +45,10 @@ class TerminalSink(Sink):
         self.is_essential = not console.stderr  # beside JSON on standard output it is only for comfort
         self._progress: Progress | None = None
         self._task = TaskID(0)
-        self._shown: tuple[str, ...] | None = None
+        self._shown: set[str] | None = None  # the labels of the last line
+        self._going: dict[str, SoundEvent] = {}
+        self._changed_s: float | None = None  # since the last narration, when events began or ended
+        self._has_begun = False
         self._began = 0.0
         self._from_s: float | None = None
         self._total_s: float | None = None
@@ -53,6 +56,7 @@ class TerminalSink(Sink):
     def open(self, info: StreamInfo) -> None:
         """Print the name of a stream and start its progress bar."""
         self._shown, self._from_s, self._total_s = None, None, info.duration_s
+        self._going.clear()
         if self._total_s and self._end_s is not None:
             self._total_s = min(self._total_s, self._end_s)
         self._began = time.monotonic()
@@ -62,13 +66,30 @@ class TerminalSink(Sink):
             if self._console.is_terminal and not self._console.is_dumb_terminal:
                 self._start_bar()
 
+    def event(self, event: SoundEvent) -> None:
+        """Take what became of a sound: the narration that follows is printed when one began or ended."""
+        if event.phase == "ended":
+            self._going.pop(event.id, None)
+            self._changed_s = self._changed_s or event.end_s
+        else:
+            self._going[event.id] = event
+            if event.phase == "began":
+                self._changed_s, self._has_begun = event.onset_s, True
+
     def write(self, narration: Narration) -> None:
-        """Print a narration that differs from the one before, and move the bar."""
-        sounds = tuple(phrase(sound) for sound in narration.sounds)
+        """Print a narration of something new, and move the bar."""
+        going = {event.label for event in self._going.values()}
+        heard = {sound.label for sound in narration.sounds}
+        is_over = self._shown is not None and not self._shown <= going | heard
+        is_new = not going and heard != self._shown  # live, what is unsure is no event
+        is_due = self._has_begun or is_over or is_new
         with self._writing():
-            if (narration.text, *sounds) != self._shown:
-                self._shown = (narration.text, *sounds)
-                self._print(self._line(narration))
+            if is_due and (heard or not going):  # else a sound dips just now
+                at_s = narration.focus_start_s if self._changed_s is None else self._changed_s
+                self._print(self._line(narration, at_s))
+                self._shown, is_due = heard, False
+            if not is_due:
+                self._changed_s, self._has_begun = None, False
             self._move_bar(narration)
 
     def close(self) -> None:
@@ -78,8 +99,8 @@ class TerminalSink(Sink):
             with self._writing():
                 progress.stop()
 
-    def _line(self, narration: Narration) -> Text:
-        start = self._stamp(narration.focus_start_s)
+    def _line(self, narration: Narration, at_s: float) -> Text:
+        start = self._stamp(at_s)
         if not narration.sounds:
             return Text.assemble((f"{start}silence", "dim"))
         sentence = self._plain(narration.text or caption(narration.sounds))

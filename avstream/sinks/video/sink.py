@@ -10,20 +10,21 @@ import heapq
 import math
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avstream.drawing.overlay import Overlay, fit_caption
 from avstream.errors import ConfigError, SinkError, SourceError
-from avstream.records import AudioChunk, Narration, Sound, StreamInfo, VideoFrame
+from avstream.records import AudioChunk, Narration, Sound, SoundEvent, StreamInfo, VideoFrame
 from avstream.sinks.base import Sink
 from avstream.sinks.files import check_output, part_path, why
+from avstream.sinks.timeline import Change, Timeline
 from avstream.sinks.video.muxing import FORMATS, FFmpegError, MovieWriter, SoundPackets
 from avstream.sources.file.movie import Movie
 
@@ -42,11 +43,22 @@ Item = tuple[float, Any]  # time in seconds, and a VideoFrame, an AudioChunk or 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shown:
-    """What is drawn from `start_s` on."""
+    """What is drawn from `start_s` on: the places that a narration knows of."""
 
     start_s: float
     sounds: tuple[Sound, ...]
     heatmap: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """The caption from `start_s` on."""
+
+    start_s: float
+    caption: str
+
+
+T = TypeVar("T", _Shown, _Said)
 
 
 class VideoSink(Sink):
@@ -92,6 +104,9 @@ class VideoSink(Sink):
         self._items = self._all_items()
         self._next: Item | None = None
         self._waiting: deque[_Shown] = deque(maxlen=MOST_WAITING)
+        self._captions: deque[_Said] = deque(maxlen=MOST_WAITING)
+        self._timeline = Timeline()
+        self._now: tuple[_Shown | None, _Said | None] = (None, None)
         self._overlay: Overlay | None = None
         self._narrated_s: float | None = None
         self._failed = False
@@ -112,13 +127,18 @@ class VideoSink(Sink):
             self._release()
             raise SinkError(f"can't write {self._part}: {why(error)}", "name another place") from error
 
+    def event(self, event: SoundEvent) -> None:
+        """Take what became of a sound."""
+        self._timeline.event(event)
+
     def write(self, narration: Narration) -> None:
-        """Render the movie up to the end of a narration's focus."""
+        """Render the movie as far as it is known what sounds in it: to some seconds before a narration's focus."""
         # The narration itself is let go of: its key frame is large.
         self._waiting.append(_Shown(narration.focus_start_s, narration.sounds, narration.heatmap))
         self._narrated_s = narration.focus_end_s
+        self._caption(self._timeline.settle(narration))
         if not self._failed:
-            self._render(narration.focus_end_s - EDGE_S)
+            self._render(min(narration.focus_end_s, self._timeline.settled_s) - EDGE_S)
 
     def close(self) -> None:
         """Render what is left of the narrated part and give the file its name; harmless when repeated."""
@@ -130,6 +150,7 @@ class VideoSink(Sink):
                 if self._narrated_s is None:
                     self._part.unlink(missing_ok=True)
                 return
+            self._caption(self._timeline.finish())
             self._render(self._narrated_s + TAIL_S, last=True)
             with self._writing():
                 self._writer.close()
@@ -206,17 +227,20 @@ class VideoSink(Sink):
         else:
             self._writer.write_packet(new_s, item)
 
+    def _caption(self, changes: Sequence[Change]) -> None:
+        for start_s, ids in changes:
+            self._captions.append(_Said(start_s, "\n".join(fit_caption(self._timeline.sounds(ids)))))
+
     def _drawn(self, time_s: float, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture with the narration of its time."""
-        while len(self._waiting) > 1 and self._waiting[1].start_s <= time_s + EDGE_S:
-            self._waiting.popleft()
-            self._overlay = None
-        if not self._waiting or self._waiting[0].start_s > time_s + EDGE_S:
+        """The picture with the narration and the caption of its time."""
+        shown, said = now = _current(self._waiting, time_s), _current(self._captions, time_s)
+        if shown is None:
             return rgb
-        shown, (height, width) = self._waiting[0], rgb.shape[:2]
-        if self._overlay is None or (self._overlay.width, self._overlay.height) != (width, height):
-            caption = "\n".join(fit_caption(shown.sounds))
+        height, width = rgb.shape[:2]
+        if self._overlay is None or now != self._now or (self._overlay.width, self._overlay.height) != (width, height):
+            caption = said.caption if said else ""
             self._overlay = Overlay(width, height, heatmap=shown.heatmap, sounds=shown.sounds, caption=caption)
+            self._now = now
         return self._overlay.draw(rgb)
 
     @contextmanager
@@ -235,6 +259,13 @@ class VideoSink(Sink):
         self._movie.close()
         if self._packets is not None:
             self._packets.close()
+
+
+def _current(waiting: deque[T], time_s: float) -> T | None:
+    """The last that begins by a time, letting go of what was before it; None when it is too early for the first."""
+    while len(waiting) > 1 and waiting[1].start_s <= time_s + EDGE_S:
+        waiting.popleft()
+    return waiting[0] if waiting and waiting[0].start_s <= time_s + EDGE_S else None
 
 
 def _with_plain_pictures(sounds: Any, start_s: float) -> Iterator[Item]:
