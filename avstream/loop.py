@@ -85,6 +85,7 @@ class _Loop:
         self._model, self._came = Worker("model"), asyncio.Event()
         self._turn = self._errors = 0
         self._began = perf_counter()
+        self._was_opened = False
         self._serving: list[asyncio.Task[None]] = []
         self._closing: dict[int, asyncio.Future[None]] = {}
         for stream in streams:
@@ -94,7 +95,8 @@ class _Loop:
 
     async def work(self) -> None:
         """Read, narrate and tell, until `stop` is set, every stream has ended, or nobody listens any more."""
-        if not await self._open_sinks():
+        self._was_opened = await self._open_sinks()
+        if not self._was_opened:
             return
         for service in self._services:
             self._serving.append(asyncio.create_task(service.run(), name=type(service).__name__))
@@ -225,6 +227,8 @@ class _Loop:
         began = perf_counter()
         self._model.end()
         for stream in self._streams:
+            if self._was_opened and (error := stream.nothing_came()):
+                self._fail(stream, error)
             self._close(stream)
             stream.end_events()
             for outlet in stream.outlets:

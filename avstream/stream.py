@@ -49,6 +49,7 @@ class Report:
     missing_s: float = 0.0
     stage_ms: dict[str, deque[float]] = field(default_factory=dict)
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_FIGURES))
+    came: bool = False  # whether the source ever gave picture or sound
     errors: list[AvstreamError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -104,7 +105,7 @@ class Stream:
         self.report = Report(source=self.name)
         self.outlets: list[Outlet] = []
         self.waiting: deque[Window] = deque()
-        self.has_ended = self.came = False  # whether nothing more is read, and whether anything ever came
+        self.has_ended = False  # nothing more is read
         self.is_live = policy == "drop_oldest"
         self._hop_s = hop_s
         self._windower = Windower(
@@ -148,7 +149,7 @@ class Stream:
                 self._room.release()  # so that reading runs to its end
 
     def _note(self, item: StreamItem) -> None:
-        self.came = self.came or not isinstance(item, Watermark)
+        self.report.came = self.report.came or not isinstance(item, Watermark)
         if self.is_live and isinstance(item, AudioChunk):
             level_dbfs = loudness_dbfs(item.samples, item.rate_hz)
             before_dbfs = self._loudest_dbfs
@@ -214,6 +215,18 @@ class Stream:
             muted=tuple(sorted(self.rules.muted)),
         )
         self._tell([status])
+
+    def nothing_came(self) -> SourceError | None:
+        """The error of a live source that never gave anything, if so it was."""
+        report, info = self.report, self.source.info
+        if report.came or not self.is_live or any(isinstance(error, SourceError) for error in report.errors):
+            return None
+        what = [name for name, wanted in (("picture", info.has_video), ("sound", info.has_audio)) if wanted]
+        found = f"{self.name} gave no {' and no '.join(what)}"
+        problems = self.source.problems
+        if not problems:
+            return SourceError(found, "check what it is connected to, and give it more time")
+        return SourceError(f"{found} ({', '.join(one.found for one in problems)})", problems[0].fix)
 
     def losses(self) -> list[str]:
         """What sinks were too slow for, a sentence each."""

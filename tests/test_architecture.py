@@ -23,7 +23,6 @@ MAY = {
     "errors": set(),
     "level": set(),
     "redact": set(),
-    "troubles": {"records"},
     "vocabulary": set(),
     "wording": {"records", "vocabulary"},
     "sentences": {"records", "vocabulary", "wording"},

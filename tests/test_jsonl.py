@@ -2,15 +2,17 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from avstream.errors import SinkError
+from avstream.errors import ConfigError, SinkError
 from avstream.records import Narration, Sound, StreamInfo
-from avstream.sinks.files import part_path
+from avstream.sinks.files import LogFile, free_path, part_path, rotation
 from avstream.sinks.jsonl import JsonlSink
 
 INFO = StreamInfo("a.mp4", 10.0, True, True)
@@ -77,7 +79,7 @@ def test_places_that_cannot_be_written_are_refused_at_once(tmp_path):
 
 WRITE_MANY = """
 import sys
-from avstream.errors import SinkError
+from avstream.errors import ConfigError, SinkError
 from avstream.records import Narration, StreamInfo
 from avstream.sinks.jsonl import JsonlSink
 try:
@@ -118,3 +120,84 @@ def test_json_is_utf_8_whatever_the_locale():
     env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PATH": ""}
     out = subprocess.run(command, env=env, capture_output=True, check=True)
     assert json.loads(out.stdout.decode("utf-8").splitlines()[0])["source"] == "aä"
+
+
+SIZES = [("day", "day"), ("10MB", 10**7), ("500 kB", 500_000), ("1G", 10**9), ("7", 7)]
+
+
+def logged(path, *texts, rotate=None):
+    log = LogFile(path, rotate)
+    log.open()
+    for text in texts:
+        log.write(f"{text}\n")
+    log.close()
+
+
+def test_a_log_is_appended_to_under_its_own_name(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for index in range(2):
+        sink = JsonlSink(path, log=True)
+        sink.open(INFO)
+        sink.write(narration(index=index))
+        assert len(path.read_text(encoding="utf-8").splitlines()) == index + 1, "line by line"
+        sink.close()
+        sink.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_line_that_a_power_cut_left_does_not_spoil_the_next(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text("whole\nhal")
+    logged(path, "new")
+    assert path.read_text() == "whole\nhal\nnew\n"
+
+
+def test_a_log_is_rotated_by_size_and_nothing_is_lost(tmp_path):
+    path = tmp_path / "a.log"
+    logged(path, *(f"line {k:03d}" for k in range(100)), rotate=100)
+    files = sorted(tmp_path.iterdir(), key=lambda each: each.stat().st_mtime_ns)
+    assert len(files) == 10 and all(each.stat().st_size <= 100 for each in files)
+    lines = [line for each in files for line in each.read_text().splitlines()]
+    assert sorted(lines) == [f"line {k:03d}" for k in range(100)]
+    assert path.read_text().splitlines()[-1] == "line 099"
+
+
+def test_a_log_is_rotated_by_day(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text("old\n")
+    os.utime(path, (time.mktime((2026, 11, 24, 12, 0, 0, 0, 0, -1)),) * 2)
+    logged(path, "new", rotate="day")
+    assert path.read_text() == "new\n" and (tmp_path / "a-20261124.log").read_text() == "old\n"
+
+
+def test_a_log_that_somebody_else_takes_away_is_begun_anew(tmp_path):
+    log = LogFile(tmp_path / "a.log")
+    log.open()
+    log.write("one\n")
+    os.rename(log.path, tmp_path / "a.log.1")
+    log.write("two\n")
+    log.path.unlink()
+    log.write("three\n")
+    log.close()
+    assert (tmp_path / "a.log.1").read_text() == "one\n" and (tmp_path / "a.log").read_text() == "three\n"
+
+
+def test_names_that_are_free(tmp_path):
+    path = tmp_path / "a.srt"
+    assert free_path(path) == path
+    path.touch()
+    part_path(tmp_path / "a-2.srt").touch()
+    assert free_path(path).name == "a-3.srt" and free_path("/dev/null") == Path("/dev/null")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("day", "day"), ("10MB", 10**7), ("500 kB", 500_000), ("1G", 10**9), ("7", 7)]
+)
+def test_rotations(text, found):
+    assert rotation(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "week", "-1", "0", "1.2.3MB", "10 miles"])
+def test_wrong_rotations_are_told(text):
+    with pytest.raises(ConfigError, match="a size such as 10MB"):
+        rotation(text)

@@ -1,5 +1,6 @@
 """`avstream live` as people start it: real streams, real signals."""
 
+import fcntl
 import json
 import os
 import pty
@@ -74,12 +75,12 @@ def test_a_movie_at_its_own_speed(movie, tmp_path):
     assert "-->" in (tmp_path / "a.srt").read_text()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_asked_to_stop_it_ends_in_time_with_all_written(movie, tmp_path, number, code):
-    part = tmp_path / "a.part.jsonl"
+    log = tmp_path / "a.jsonl"
     options = ["--realtime", "--loop", "--jsonl", tmp_path / "a.jsonl", "--threshold", "other=0.1"]
     with running("--camera", movie, *options) as process:
-        wait_for(lambda: part.exists() and '"began"' in part.read_text())
+        wait_for(lambda: log.exists() and '"began"' in log.read_text())
         process.send_signal(number)
         told = time.monotonic()
         assert process.wait(20) == code
@@ -104,7 +105,7 @@ def test_a_key_in_one_of_two_windows_ends_all(movie, tmp_path):
     with x_server() as (display, _):
         env = {**os.environ, "DISPLAY": display}
         with running("--config", tmp_path / "home.yaml", DISPLAY=display) as process:
-            parts = [tmp_path / f"{name}.part.jsonl" for name in ("yard", "street")]
+            parts = [tmp_path / f"{name}.jsonl" for name in ("yard", "street")]
             wait_for(lambda: all(part.exists() and part.read_text() for part in parts))
             wait_for(lambda: len(xdotool("search", "--onlyvisible", "--class", "avstream")) == 2)
             xdotool("windowactivate", "--sync", xdotool("search", "--onlyvisible", "--class", "avstream")[0])
@@ -141,20 +142,69 @@ def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
 
 
 def test_missing_sound_is_reported_when_it_is_considerable(capsys):
-    beginning, much = Report(stream_s=60, missing_s=3), Report(stream_s=60, missing_s=12, source="yard")
-    little = Report(stream_s=6000, missing_s=12)
+    beginning = Report(came=True, stream_s=60, missing_s=3)
+    much = Report(came=True, stream_s=60, missing_s=12, source="yard")
+    little = Report(came=True, stream_s=6000, missing_s=12)
     conclude([beginning, much, little], None)
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(warnings) == 1 and "yard: 12 s of sound came too late or not at all" in warnings[0]
 
 
-def test_nothing_there_at_the_start():
+def test_a_stream_that_never_came_is_an_error():
     devices = ["--camera", "/dev/video99", "--mic", "no such microphone"]
-    done = run(*devices, "--duration", "4", PULSE_SERVER="unix:/nowhere")
-    assert done.returncode == 0, done.stderr
+    done = avstream_process("live", *devices, "--duration", "4", env={"PULSE_SERVER": "unix:/nowhere"})
+    assert done.returncode == 3, done.stderr
     assert "camera /dev/video99 is not there" in done.stdout and "microphone" in done.stdout
     assert "silence" not in done.stdout, "nobody knows"
-    assert "Traceback" not in done.stderr
+    assert "gave no picture and no sound (camera /dev/video99 is not there" in done.stderr
+    assert "0 windows" not in done.stderr and "latency" not in done.stderr
+
+
+def test_a_terminal_that_is_closed_ends_it_with_all_written(movie, tmp_path):
+    """The window of the terminal is closed, or the ssh connection: SIGHUP, and nobody reads any more."""
+    log = tmp_path / "a.jsonl"
+    screen, terminal = pty.openpty()
+
+    def own_terminal():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    options = ["--realtime", "--loop", "--jsonl", log, "--srt", tmp_path / "a.srt", "--threshold", "other=0.1"]
+    process = subprocess.Popen(
+        command("--camera", movie, *options), stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=own_terminal
+    )
+    os.close(terminal)
+    try:
+        wait_for(lambda: log.exists() and '"began"' in log.read_text())
+        os.close(screen)
+        assert process.wait(20) == 129
+    finally:
+        process.kill()
+        process.wait()
+    assert read(log)[1][-1]["phase"] == "ended"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "a.srt"]
+
+
+def test_what_an_earlier_run_wrote_stays(movie, tmp_path):
+    """Logs are appended to; captions get another name, also where the earlier run was killed."""
+    (tmp_path / "a.jsonl").write_text('{"text": "old", "sounds": []}\n')
+    (tmp_path / "a.srt").write_text("old")
+    (tmp_path / "a-2.part.srt").write_text("killed")
+    outputs = ["--jsonl", tmp_path / "a.jsonl", "--srt", tmp_path / "a.srt"]
+    done = avstream_process("live", "--camera", movie, "--realtime", *outputs)
+    assert done.returncode == 0 and "a-3.srt, as" in done.stderr
+    assert (tmp_path / "a.srt").read_text() == "old" and (tmp_path / "a-2.part.srt").read_text() == "killed"
+    assert "-->" in (tmp_path / "a-3.srt").read_text()
+    narrations, _ = read(tmp_path / "a.jsonl")
+    assert narrations[0]["text"] == "old" and len(narrations) > 3
+
+
+def test_json_lines_whose_reader_has_gone_end_it(movie):
+    with running("--camera", movie, "--realtime", "--loop", "--jsonl", "-") as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) == 5
+        assert "who read it has gone" in process.stderr.read()
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ keys in the window: q quit, space freeze, h heatmap, m mute the newest sound, s 
 MOST_ANNOUNCED = 100
 MISSING_S, MISSING_SHARE = 5.0, 0.01  # of the sound: more is told; a device or a network takes a while to begin
 STREAM_OPTIONS = (
-    "camera", "mic", "realtime", "loop", "name", "only", "mute", "urgent", "threshold", "window", "jsonl", "srt", "vtt",
+    "camera", "mic", "realtime", "loop", "name", "only", "mute", "urgent", "threshold", "window", "jsonl",
+    "jsonl_rotate", "srt", "vtt",
 )  # fmt: skip
 
 
@@ -91,8 +92,13 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("outputs")
     group.add_argument("--window", action="store_true", help="show the picture with what sounds in it")
     group.add_argument("--no-flash", action="store_true", help="what is urgent stands still in the window")
-    group.add_argument("--jsonl", metavar="PATH", help="a JSON object for each window and event; - is standard output")
-    group.add_argument("--srt", metavar="PATH", help="captions as SubRip, timed from the start")
+    group.add_argument(
+        "--jsonl",
+        metavar="PATH",
+        help="append a JSON object for each window and event, line by line; - is standard output",
+    )
+    group.add_argument("--jsonl-rotate", metavar="WHEN", help="begin a new file each `day`, or at a size such as 10MB")
+    group.add_argument("--srt", metavar="PATH", help="captions as SubRip, timed from the start; earlier ones are kept")
     group.add_argument("--vtt", metavar="PATH", help="captions as WebVTT, timed from the start")
     group.add_argument("--mqtt-no-images", action="store_true", help="with --mqtt: publish no pictures")
 
@@ -198,16 +204,28 @@ def open_stream(
 def file_sinks(settings: StreamSettings, board: StatusBoard, *, named: bool) -> Iterator[Sink]:
     """The terminal and the files of a stream. `named` puts its name before each line. Raises SinkError."""
     from avstream.sinks.captions import CaptionSink
+    from avstream.sinks.files import rotation
     from avstream.sinks.jsonl import JsonlSink
     from avstream.sinks.live_terminal import LiveTerminalSink
 
     yield LiveTerminalSink(board, named=named)
     if settings.jsonl:
-        yield JsonlSink(settings.jsonl)
+        rotate = rotation(settings.jsonl_rotate) if settings.jsonl_rotate else None
+        yield JsonlSink(settings.jsonl, log=True, rotate=rotate)
     if settings.srt:
-        yield CaptionSink(settings.srt, "srt")
+        yield CaptionSink(new_path(settings.srt), "srt")
     if settings.vtt:
-        yield CaptionSink(settings.vtt, "vtt")
+        yield CaptionSink(new_path(settings.vtt), "vtt")
+
+
+def new_path(path: str) -> Path:
+    """The path, or, as captions of an earlier run are kept, one with a number."""
+    from avstream.sinks.files import free_path
+
+    free = free_path(path)
+    if free != Path(path):
+        say(f"captions go to {free}, as {path} is there already")
+    return free
 
 
 def open_window(source: LiveSource, rules: Rules, signals: Signals, *, flash: bool) -> Sink:
@@ -256,6 +274,8 @@ def conclude(reports: Sequence[Report], hub: MqttHub | None) -> None:
     for report in reports:
         for warning in report.warnings:
             say(f"warning: {warning}")
+        if not report.came:
+            continue  # that is among the errors, and there is nothing else to say
         say(
             f"{report.source}: {report.windows} windows, {report.events} sounds, {report.dropped} windows dropped, "
             f"latency p50/p95 {report.latency_s(50):.2f}/{report.latency_s(95):.2f} s"

@@ -25,7 +25,8 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One stream: where it comes from, what is spoken of, and where that goes.
 
     `camera` is an index, a device path or a URL, `mic` an index, part of a name, `none` or `stream`; None is the
-    source's own choice. `realtime` plays a file at its own speed, `loop` again and again.
+    source's own choice. `realtime` plays a file at its own speed, `loop` again and again. `jsonl` is appended
+    to, and a new one begun at each `day` or size such as `10MB` of `jsonl_rotate`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thresholds: Mapping[str, float] = msgspec.field(default_factory=dict)
     window: bool = False
     jsonl: str | None = None
+    jsonl_rotate: str | None = None
     srt: str | None = None
     vtt: str | None = None
 

@@ -1,4 +1,4 @@
-"""JSON lines in UTF-8, to a file or to standard output: one narration a line, and live also what begins and ends."""
+"""JSON lines in UTF-8, to a file or to standard output: one narration a line, and one for what begins and ends."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from avstream.errors import SinkError
 from avstream.records import Narration, SoundEvent, StreamInfo
 from avstream.sinks.base import Sink
-from avstream.sinks.files import PartFile, why
+from avstream.sinks.files import LogFile, PartFile, why
 
 
 class JsonlSink(Sink):
     """Writes narrations of one movie or of several: `open` may be called for each, `close` once after the last.
 
-    "-" is standard output, which stays open. Raises SinkError, in the constructor too.
+    "-" is standard output, which stays open. A `log` is appended to under its own name, and begun anew as `rotate`
+    says (see LogFile). Raises SinkError, in the constructor too.
     """
 
     name = "jsonl"
 
-    def __init__(self, path: str | Path) -> None:
-        self._file = None if str(path) == "-" else PartFile(path)
+    def __init__(self, path: str | Path, *, log: bool = False, rotate: int | Literal["day"] | None = None) -> None:
+        self._file: PartFile | LogFile | None = None
+        if str(path) != "-":
+            self._file = LogFile(path, rotate) if log else PartFile(path)
         self._stdout = sys.stdout  # as it is now: a progress bar may put something else in its place
 
     def open(self, info: StreamInfo) -> None:
