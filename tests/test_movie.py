@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -179,6 +180,22 @@ def test_upright_is_what_ffmpeg_shows(tmp_path):
     ).stdout  # fmt: skip
     rgb = read(turned)[1][0].rgb
     assert np.abs(rgb.astype(int) - np.frombuffer(shown, np.uint8).reshape(64, 48, 3)).mean() < 4
+
+
+def test_pictures_are_let_go_of_at_once(tmp_path):
+    """A decoded picture of HD has 3 MB; a hundred of them once waited for Python to look for cycles."""
+    path = make_movie(tmp_path / "a.mp4", duration_s=4.0, rotation=90)
+    movie = Movie(path)
+    gc.collect()
+    gc.disable()
+    try:
+        most = 0
+        for _ in movie:
+            most = max(most, sum(type(thing) is av.VideoFrame for thing in gc.get_objects()))
+    finally:
+        gc.enable()
+        movie.close()
+    assert most <= 4
 
 
 def test_variable_frame_rate(tmp_path):

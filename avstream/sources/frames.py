@@ -8,6 +8,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -188,7 +189,9 @@ def shown_size(frame: Any, aspect: Any) -> tuple[int, int]:
 
 def turn(frame: Any) -> tuple[bool, bool, bool]:
     """How to make a frame upright: swap rows with columns, then mirror left to right, then top to bottom."""
-    for data in frame.side_data:
+    # Not `frame.side_data`, which frame and data then hold each other by: a hundred pictures, 300 MB of HD, would wait
+    # for Python to look for such cycles.
+    for data in SideDataContainer(frame):
         if data.type.name == "DISPLAYMATRIX":
             # a stored point (p, q) is shown at (a p + c q, b p + d q); the rest is scale and place
             a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(float)
