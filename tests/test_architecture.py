@@ -16,14 +16,12 @@ LIGHT = {
     "wording",
     "level",
     "redact",
-    "troubles",
 }  # anyone may import these, and they import nobody heavy
 MAY = {
     "records": set(),
     "errors": set(),
     "level": set(),
     "redact": set(),
-    "troubles": {"records"},
     "vocabulary": set(),
     "wording": {"records", "vocabulary"},
     "sentences": {"records", "vocabulary", "wording"},
