@@ -16,7 +16,6 @@ LIGHT = {
     "wording",
     "level",
     "redact",
-    "troubles",
 }  # anyone may import these, and they import nobody heavy
 MAY = {
     "records": set(),
