@@ -1,13 +1,16 @@
 """Nano's language half: a small Llama in a true LLaVA, which says the evidence in a sentence.
 
 It reads what the 7B presets read: the sound's projected vector, the kept patches, and the window's words. In part
-of the examples the words are missing, so that the sentence can only come from the sound's own token.
+of the examples the words are missing, so that the sentence can only come from the sound's own token; these are of the
+labels that can be drawn. By words of evidence it learns the whole vocabulary, those of homes most. A prompt that asks
+for a list is answered by one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +34,7 @@ from avstream.config.presets import DEFAULT_PROMPT
 from avstream.language import PLAIN_TEMPLATE
 from avstream.records import Sound
 from avstream.substitution import Unselected, substitute
-from avstream.vocabulary import OTHER
+from avstream.vocabulary import ENTRIES, HOME, OTHER, PARENTS, sayable
 from pipelines.nano.graphs import export_llava
 from pipelines.nano.labels import LABELS
 from pipelines.projection.mlp import ProjectionMLP
@@ -42,14 +45,18 @@ from pipelines.train_vision import CONFIG, MEAN, SIZE_PX, STD
 IMAGE = "<image>"
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", IMAGE]
 PROMPTS = (DEFAULT_PROMPT, "What do you hear?", "What is sounding?", "Describe the sound in one sentence.", "Narrate.")
+LISTS = ("List the sounds.", "Name the sounds.", "List what you hear.", "In few words, what is sounding?")
+OFTEN: tuple[str, ...] = (*HOME, *PARENTS, OTHER)
+SAYABLE: tuple[str, ...] = tuple(filter(sayable, ENTRIES))
 WIDTH, LAYERS, BATCH, LR = 192, 3, 16, 1e-3
 Example = tuple[Tensor, list[int], list[int]]  # visual tokens (n, d), prompt ids, answer ids
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """Whole words, of all that nano is asked and can say."""
-    sounds = [Sound(label, sure) for label in (*LABELS, OTHER) for sure in (0.4, 0.6, 1.0)]
-    texts = [wording.heard(sounds), wording.sentence(sounds), PLAIN_TEMPLATE.format(content=""), *PROMPTS]
+    sounds = [Sound(label, sure) for label in (*SAYABLE, OTHER) for sure in (0.4, 0.6, 1.0)]
+    texts = [wording.heard(sounds), wording.sentence(sounds), listed(sounds), PLAIN_TEMPLATE.format(content="")]
+    texts += [*PROMPTS, *LISTS]
     words = Tokenizer(models.WordLevel(unk_token="<unk>"))
     words.normalizer = normalizers.Replace(Regex(r"\s+"), " ")
     words.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
@@ -59,6 +66,25 @@ def tokenizer() -> PreTrainedTokenizerFast:
         tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
         additional_special_tokens=[IMAGE],
     )  # fmt: skip
+
+
+def listed(sounds: Sequence[Sound]) -> str:
+    """`dog barking, probably rain falling.`: the answer to a prompt that asks for a list."""
+    return ", ".join(map(wording.claim, sounds)) + "."
+
+
+def warm(model: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Start from an earlier checkpoint: all its weights, and its words where they are still words."""
+    earlier = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    known = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+    rows = {word: place for word, place in words.get_vocab().items() if word in known}
+    state, target = earlier.state_dict(), model.state_dict()
+    with torch.no_grad():
+        for name, weight in target.items():
+            if weight.shape == state[name].shape:
+                weight.copy_(state[name])
+            else:  # of the vocabulary's size
+                weight[list(rows.values())] = state[name][[known[word] for word in rows]]
 
 
 def assemble(vision: CLIPVisionModel, words: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
@@ -97,19 +123,21 @@ class Examples:
         """One example. The words agree with the sound, or differ (then they win), or are missing."""
         i = int(rng.integers(len(self._vectors)))
         truth = [LABELS[j] for j in torch.nonzero(self._sounds.labels[i]).flatten().tolist()] or [OTHER]
-        kind = rng.choice(["agree", "differ", "missing"], p=[0.4, 0.25, 0.35])
+        kind = rng.choice(["agree", "differ", "missing"], p=[0.25, 0.45, 0.3])
         if kind == "differ":
-            truth = [str(label) for label in rng.choice((*LABELS, OTHER), int(rng.integers(1, 4)), replace=False)]
+            labels = OFTEN if rng.random() < 0.5 else SAYABLE
+            truth = [str(label) for label in rng.choice(labels, int(rng.integers(1, 4)), replace=False)]
         rng.shuffle(truth)
         if kind == "missing":  # nothing says in which order or how surely, so there is one answer
             truth.sort(key=(*LABELS, OTHER).index)
         sounds = [Sound(label, 1.0 if kind == "missing" else float(rng.uniform(0.3, 1.1))) for label in truth]
         words = "" if kind == "missing" else wording.heard(sounds)
-        prompt = DEFAULT_PROMPT if rng.random() < 0.8 else str(rng.choice(PROMPTS))
+        prompt = DEFAULT_PROMPT if rng.random() < 0.7 else str(rng.choice((*PROMPTS, *LISTS)))
+        answer = listed(sounds) if prompt in LISTS else wording.sentence(sounds)
         tokens = self._picture(i, unselected, rng)
         content = f"{prompt}\n{IMAGE * len(tokens)}\n{words}".strip()
         ids = self._words(PLAIN_TEMPLATE.format(content=content)).input_ids
-        return tokens, ids, [*self._words(wording.sentence(sounds)).input_ids, self._words.eos_token_id]
+        return tokens, ids, [*self._words(answer).input_ids, self._words.eos_token_id]
 
     def _picture(self, i: int, unselected: Unselected, rng: np.random.Generator) -> Tensor:
         """The i-th sound over a random scene, with random k; dropping none but the sound is a stream of sound only."""
@@ -163,14 +191,26 @@ def export(model: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast,
     ).save_pretrained(folder)  # fmt: skip
 
 
-def run(corpus: Path, vision: Path, steps: int, seed: int) -> None:
+def tower_of(folder: Path) -> CLIPVisionModel:
+    """The trained vision tower; without it, that of the shipped LLaVA."""
+    if folder.is_dir():
+        return CLIPVisionModel.from_pretrained(folder, dtype=torch.float32).eval()
+    tower = CLIPVisionModel(CONFIG).eval()
+    shipped = LlavaForConditionalGeneration.from_pretrained(NANO / "llava", dtype=torch.float32)
+    tower.load_state_dict(shipped.model.vision_tower.state_dict())
+    return tower
+
+
+def run(corpus: Path, vision: Path, steps: int, seed: int, resume: bool) -> None:
     """Train on top of the exported listener, projection and tower, and write the bundle's llava/."""
     torch.manual_seed(seed)
-    tower = CLIPVisionModel.from_pretrained(vision, dtype=torch.float32).eval()
-    sounds, scenes = hear(corpus, "train", 8192, seed + 1), see(tower, 1024, seed + 2, DRAWN)
+    tower = tower_of(vision)
+    sounds, scenes = hear(corpus, "train", 4096, seed + 1), see(tower, 512, seed + 2, DRAWN)
     projection = ProjectionMLP.load(NANO / "alignment.safetensors")
     words = tokenizer()
     model = assemble(tower, words)
+    if resume:
+        warm(model, words, NANO / "llava")
     train(model, Examples(sounds, scenes, projection, words), steps, seed)
     export(model, words, NANO / "llava")
     export_llava(NANO / "llava", NANO / "onnx")
@@ -183,10 +223,11 @@ def main() -> None:
     parser.add_argument("--vision", type=Path, default=Path("runs/nano/vision/tower"))
     parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="start from the shipped language model")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("medium")
-    run(args.corpus, args.vision, args.steps, args.seed)
+    run(args.corpus, args.vision, args.steps, args.seed, args.resume)
 
 
 if __name__ == "__main__":
