@@ -99,6 +99,8 @@ def download(repository: str) -> Path:
 def presence_of(settings: Settings) -> Presence:
     """Whether all that a preset needs can be loaded without a network."""
     parts = {presence(settings.language), presence(settings.audio_checkpoint)}
+    if settings.localizer_kind == "detector" and not settings.localizer_model.endswith(".onnx"):
+        parts.add(presence(settings.localizer_model))
     return "not downloaded" if "not downloaded" in parts else "present" if "present" in parts else "embedded"
 
 

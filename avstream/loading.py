@@ -22,6 +22,8 @@ from avstream.errors import ConfigError
 from avstream.listeners.base import Listener
 from avstream.listeners.choose import open_listener
 from avstream.listeners.names import BY_TORCH
+from avstream.localization.localizer_synchrony import SynchronyLocalizer
+from avstream.localization.place import Localizer
 from avstream.windows import WINDOW_S
 
 NANO = "nano"
@@ -55,6 +57,7 @@ class Models:
     unselected: Literal["zero", "drop"]
     prompt: str
     device: str
+    localizer: Localizer
 
 
 def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Models:
@@ -74,7 +77,10 @@ def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -
     progress(f"listener {settings.listener}")
     listener = load_listener(settings, progress)
     unselected = cast(Literal["zero", "drop"], settings.unselected)
-    return Models(audio, alignment, tower, language, listener, settings.tokens, unselected, settings.prompt, device)
+    return Models(
+        audio, alignment, tower, language, listener, settings.tokens, unselected, settings.prompt, device,
+        load_localizer(settings, progress),
+    )  # fmt: skip
 
 
 def load_language(settings: Settings) -> tuple[LanguageModel, VisionTower, str]:
@@ -129,3 +135,19 @@ def load_alignment(settings: Settings, audio_dim: int, width: int) -> Projection
             )
         path = checkpoints.NANO / "alignment.safetensors"
     return Projection.load(path, audio_dim, width)
+
+
+def load_localizer(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Localizer:
+    """What says where sounds are. Raises ConfigError for a device that is not there, and ModelError."""
+    kind, model = settings.localizer_kind, settings.localizer_model
+    if kind == "synchrony":
+        return SynchronyLocalizer()
+    progress(f"localizer {kind} ({model})")
+    if kind == "detector" and model.endswith(".onnx"):
+        from avstream.localization.grounding.fastestdet import FastestDet
+        from avstream.localization.localizer_detector import DetectorLocalizer
+
+        return DetectorLocalizer(FastestDet(Path(model).expanduser()))
+    from avstream import torch_models
+
+    return torch_models.load_acl(settings) if kind == "acl" else torch_models.load_grounding(settings)

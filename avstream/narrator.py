@@ -2,14 +2,13 @@
 
 Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from a listener that gets
 the sound alone, silence ends the work before any model runs, a sentence that claims other sounds is not let through,
-and the place is what moves with the sound, or is not told.
+and the place is the localizer's, or is not told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from time import perf_counter
 from typing import Literal
 
@@ -24,29 +23,25 @@ from avstream.errors import ModelError
 from avstream.level import SILENCE_DBFS, loudness_dbfs
 from avstream.listeners.base import Claim, Listener, claims
 from avstream.loading import Models
-from avstream.localization.fusion import SURE_BEARING, Place, fuse, unattributed
+from avstream.localization.place import Place, heat_of, key_frame
 from avstream.localization.similarity import heatmap
-from avstream.localization.stereo import direction
-from avstream.localization.synchrony import Synchrony
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.sentences import agrees
 from avstream.substitution import substitute
 
 Shown = Literal["source", "similarity"]
-MOST_EYES = 32  # sources whose motion is remembered, about 1 MB each: movies end and leave theirs behind
 
 
 class Narrator:
     """Narrates windows, one at a time, on one thread; several streams may take turns.
 
-    `shown` is what a narration's heatmap is: where the `source` moves, when that can be told, or the `similarity`
-    of the patches that the language model was given.
+    `shown` is what a narration's heatmap is: where the `source` is, when that can be told, or the `similarity` of the
+    patches that the language model was given.
     """
 
     def __init__(self, models: Models, shown: Shown = "source") -> None:
         self.overruled = 0  # sentences of the language model that did not agree with the evidence
         self._models, self._shown = models, shown
-        self._eyes: dict[str, Synchrony] = {}  # one a source
 
     def narrate_window(self, window: Window, source: str) -> Narration:
         """What sounds in the window, whatever it holds: any sound, any picture, or none. Raises ModelError when
@@ -66,7 +61,8 @@ class Narrator:
         models, timings = self._models, dict[str, float]()
         level = level_of(window)
         frame = key_frame(window)
-        eye = self._watch(window, source, timings)
+        with stage(timings if window.motion else {}, "motion"):
+            models.localizer.watch(window, source)  # also in silence, so that it misses nothing
         name = models.listener.name
         if level < SILENCE_DBFS:
             return assemble(window, source, level, frame, timings=timings, listener=name)
@@ -74,9 +70,8 @@ class Narrator:
         with stage(timings, "listener"):
             found = heard_in(window, models.listener)
         with stage(timings, "place"):
-            place = place_of(window, eye, sounds=len(found))
-        where = place.visible, place.box, place.direction, level, place.confidence
-        sounds = tuple(Sound(one.label, one.confidence, *where, *on_the_clock(one, window)) for one in found)
+            places = models.localizer.places(window, source, [one.label for one in found])
+        sounds = tuple(sound_of(*pair, window, level) for pair in zip(found, places, strict=True))
         with stage(timings, "audio"):
             z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
         with stage(timings, "vision"):
@@ -85,24 +80,12 @@ class Narrator:
             f = self._align(z)
             k = min(models.tokens, len(picture.patches))
             tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
-            heat = place.heatmap
+            heat = heat_of(places)
             if self._shown == "similarity" and frame is not None:
                 heat = heatmap(scores, kept, picture.grid)
         with stage(timings, "language"):
             text = models.language.describe(tokens, models.prompt, wording.heard(sounds))
         return assemble(window, source, level, frame, self._checked(text, sounds), sounds, heat, timings, name)
-
-    def _watch(self, window: Window, source: str, timings: dict[str, float]) -> Synchrony:
-        """The eye of a source, after it has seen the window; also in silence, so that it misses nothing."""
-        eye = (self._eyes.pop(source, None) if window.index else None) or Synchrony()
-        self._eyes[source] = eye  # the one that was used last stands last
-        if len(self._eyes) > MOST_EYES:
-            self._eyes.pop(next(iter(self._eyes)))
-        if window.motion:
-            with stage(timings, "motion"):
-                for frame in window.motion:
-                    eye.push(frame.time_s, frame.gray)
-        return eye
 
     def _look(self, frame: VideoFrame | None) -> PictureTokens:
         tower = self._models.tower
@@ -130,19 +113,16 @@ def heard_in(window: Window, listener: Listener) -> list[Claim]:
     return claims(listener, heard, window.focus_start_s - window.start_s, window.focus_end_s - window.start_s)
 
 
+def sound_of(claim: Claim, place: Place, window: Window, level_dbfs: float) -> Sound:
+    """What is claimed of one sound: what it is from the sound alone, where from its place."""
+    where = place.visible, place.box, place.direction, level_dbfs, place.confidence
+    return Sound(claim.label, claim.confidence, *where, *on_the_clock(claim, window), place.one_of, place.outline)
+
+
 def on_the_clock(claim: Claim, window: Window) -> tuple[float | None, float | None]:
     """A claim's onset and end on the stream's clock."""
     onset_s, end_s = (None if time_s is None else window.start_s + time_s for time_s in (claim.onset_s, claim.end_s))
     return onset_s, end_s
-
-
-def place_of(window: Window, eye: Synchrony, sounds: int) -> Place:
-    """Where the sound comes from; of several at once nobody knows which it is."""
-    bearing = direction(window.audio, window.rate_hz)
-    if bearing.confidence < SURE_BEARING:
-        bearing = replace(bearing, side=None)
-    place = fuse(eye.look(window.start_s, window.end_s, window.audio, window.rate_hz), bearing)
-    return place if sounds == 1 else unattributed(place)
 
 
 def level_of(window: Window) -> float:
@@ -156,12 +136,6 @@ def level_of(window: Window) -> float:
     parts = window.audio[:, begin:end], window.audio[:, :begin], window.audio[:, end:]
     inside, before, after = (loudness_dbfs(part, window.rate_hz) for part in parts)
     return inside if inside >= SILENCE_DBFS else max(inside, min(before, after))
-
-
-def key_frame(window: Window) -> VideoFrame | None:
-    """The picture nearest to the middle of the window, which is where a heatmap belongs."""
-    middle = (window.start_s + window.end_s) / 2
-    return min(window.frames, key=lambda frame: abs(frame.time_s - middle), default=None)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ Direction = Literal["left", "center", "right"]
 Phase = Literal["began", "continues", "ended"]
 ProblemKind = Literal["no_sound", "no_picture", "no_stream", "overloaded", "broker_away", "broker_refuses"]
 Box = tuple[float, float, float, float]
+Outline = tuple[tuple[float, float], ...]
 MOTION_SIDE = 320  # pixels, the longer side of a MotionFrame at most
 
 
@@ -99,7 +100,8 @@ class Sound:
     `visible` is None when it can't be told; `box` is (left, top, right, bottom) in [0, 1] of the picture.
     `place_confidence` is how sure `visible` is (0..1), None without it. `onset_s` and `end_s` are where it begins and
     ends on the stream's clock, as the listener's frames have it: None when that lies outside the window, or the
-    listener hears windows as one.
+    listener hears windows as one. `one_of` has the boxes of all things that it may be, where nothing tells which,
+    `box` among them; `outline` is the contour of the thing, points in [0, 1].
     """
 
     label: str
@@ -111,6 +113,8 @@ class Sound:
     place_confidence: float | None = None
     onset_s: float | None = None
     end_s: float | None = None
+    one_of: tuple[Box, ...] = ()
+    outline: Outline = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The sound as plain JSON types."""
@@ -120,6 +124,8 @@ class Sound:
             "visible": self.visible,
             "place_confidence": None if self.place_confidence is None else round(self.place_confidence, 4),
             "box": None if self.box is None else [round(v, 4) for v in self.box],
+            "one_of": [[round(v, 4) for v in box] for box in self.one_of],
+            "outline": [[round(v, 4) for v in point] for point in self.outline],
             "direction": self.direction,
             "level_dbfs": round(self.level_dbfs, 1),
             "onset_s": None if self.onset_s is None else round(self.onset_s, 3),

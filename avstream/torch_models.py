@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from avstream.encoders.whisper import Whisper
 from avstream.errors import AvstreamError, ConfigError, ModelError
 from avstream.language import Llava
 from avstream.listeners.base import Listener
+from avstream.localization.grounding.thing import Detector
+from avstream.localization.place import Localizer
 from avstream.vocabulary import HOME
 
 T = TypeVar("T")
@@ -85,6 +88,59 @@ def load_listener(settings: Settings) -> Listener:
         "clap",
         lambda path: clap.ClapListener(path, labels, device=device, dtype=dtype),
     )
+
+
+def load_grounding(settings: Settings) -> Localizer:
+    """A detector of things behind the localizers' seam. Raises ConfigError as `load_llava`, and ModelError."""
+    from avstream.localization.localizer_detector import DetectorLocalizer
+
+    device, _ = prepare(settings)
+    return DetectorLocalizer(load_detector(settings.localizer_model, device))
+
+
+def load_detector(model: str, device: torch.device) -> Detector:
+    """A detector from its folder or the hub, of the family that its config names. Raises ModelError."""
+    from avstream.localization.grounding.hub import HubDetector
+    from avstream.localization.grounding.words import WordBoxes, WordMasks
+
+    families: dict[str, Callable[[Path, torch.device], Detector]] = {"clipseg": WordMasks}
+    families |= {"owlv2": WordBoxes, "owlvit": WordBoxes}
+
+    def build(path: Path) -> Detector:
+        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type", "")
+        detector: Detector = families.get(kind, HubDetector)(path, device)
+        return detector
+
+    return loading(model, "detector", build)
+
+
+def load_acl(settings: Settings) -> Localizer:
+    """ACL-SSL from a folder that holds acl.pth and acl.json, which names BEATs' file and CLIPSeg's checkpoint.
+
+    Both may be in that folder or elsewhere. Raises ConfigError as `load_llava`, and ModelError.
+    """
+    from avstream.encoders.audio import mono
+    from avstream.encoders.beats import BeatsEncoder, load_beats
+    from avstream.localization.acl import AclHead, AclLocalizer
+    from avstream.localization.acl_grounder import Grounder
+    from avstream.localization.localizer_acl import AclPlaces
+
+    device, _ = prepare(settings)
+    folder = Path(settings.localizer_model).expanduser()
+    try:
+        about = json.loads((folder / "acl.json").read_text(encoding="utf-8"))
+        beats, clipseg, fitted = folder / about["beats"], str(about["clipseg"]), about.get("calibration")
+        calibration = None if fitted is None else (float(fitted["scale"]), float(fitted["bias"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f'expected acl.pth and acl.json ({{"beats": FILE, "clipseg": FOLDER or hub id}}) in {folder}: {error}; '
+            "python -m pipelines.train_localizer writes both"
+        ) from error
+    place = str(folder / clipseg) if (folder / clipseg).is_dir() else clipseg
+    grounder = loading(place, "clipseg", lambda path: Grounder.load(path, device))
+    encoder = BeatsEncoder(load_beats(beats), device=device)
+    head = AclHead.load(folder / "acl.pth", encoder.layers_dim, grounder.token_dim)
+    return AclPlaces(AclLocalizer(head, grounder, encoder), mono, calibration)
 
 
 def prepare(settings: Settings) -> tuple[torch.device, torch.dtype]:

@@ -3,7 +3,7 @@
     python -m pipelines.evaluate_localization --scenes 500 --data ESC10 --json scenes.json --plot docs/reliability.png
     python -m pipelines.evaluate_localization --fit 40 --data ESC10
     python -m pipelines.evaluate_localization --cost 10
-    python -m pipelines.evaluate_localization --clips FOLDER
+    python -m pipelines.evaluate_localization --clips FOLDER --localizer detector:FastestDet.onnx --sounds SOUNDS
     python -m pipelines.evaluate_localization --ablate 100 --data ESC10
     python -m pipelines.evaluate_localization --cuts 200 --data ESC10
     python -m pipelines.evaluate_localization --dataset vggss FOLDER --limit 100
@@ -26,8 +26,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+from avstream import loading
+from avstream.config import presets
 from avstream.errors import AvstreamError
+from avstream.localization import choosing
 from avstream.localization.fusion import FEATURES, TABLE
+from avstream.narrator import Narrator
 from pipelines.localization.benchmarks import Localizer, acl_localizer, add_arguments, dataset_report
 from pipelines.localization.plots import reliability_plot
 from pipelines.localization.scenes import CONDITIONS, make_scene
@@ -38,6 +42,7 @@ from pipelines.localization.score_scenes import (
     Outcome,
     calibration_error,
     fitted,
+    fitted_choice,
     hop_cost,
     outcomes,
     percent,
@@ -118,7 +123,7 @@ def bars(found: dict[str, list[Outcome]]) -> dict[str, float | None]:
 
 
 def fit_report(args: argparse.Namespace) -> dict[str, Any]:
-    """Fit fusion's table on scenes that no evaluation uses, and write it into the package."""
+    """Fit the tables of fusion and choosing on scenes that no evaluation uses, and write them into the package."""
     found: list[Outcome] = []
     for data in dict.fromkeys((None, args.data)):
         bank = Bank(held_out=False, data=data)
@@ -126,15 +131,18 @@ def fit_report(args: argparse.Namespace) -> dict[str, Any]:
             count = args.fit * (ABSENT_SHARE if name.startswith("off-screen") else 1)
             found += outcomes(name, range(FIT_SEED + args.seed, FIT_SEED + args.seed + count), bank, fitting=True)
     command = f"python -m pipelines.evaluate_localization --fit {args.fit} --seed {args.seed}"
-    table = {
-        "made_by": command + (" --data ESC10" if args.data else ""),
-        "scenes": len(found),
-        "features": list(FEATURES),
-        **fitted(found),
-    }
+    about = {"made_by": command + (" --data ESC10" if args.data else ""), "scenes": len(found)}
+    table = {**about, "features": list(FEATURES), **fitted(found)}
+    choice = {**about, "features": list(choosing.FEATURES), **fitted_choice(found)}
+    write_table(TABLE, table)
+    write_table(choosing.TABLE, choice)
+    return {"fusion": table, "choosing": choice}
+
+
+def write_table(path: Path, table: dict[str, Any]) -> None:
+    """As JSON, a line for each row."""
     rows = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in table.items()]
-    TABLE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
-    return table
+    path.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 def show(report: dict[str, Any], console: Console) -> None:
@@ -169,11 +177,17 @@ def cost_report(args: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
+def clips_report(args: argparse.Namespace) -> dict[str, Any]:
+    """Real clips through a preset's narrator, with the localizer that was asked for."""
+    loaded = loading.load(presets.load(args.preset, localizer=args.localizer))
+    return clip_report(args.clips, Narrator(loaded), args.sounds, args.swaps)
+
+
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "scenes": scenes_report,
     "fit": fit_report,
     "cost": cost_report,
-    "clips": lambda args: clip_report(args.clips),
+    "clips": clips_report,
     "cuts": cut_report,
     "ablate": ablation_report,
     "dataset": dataset_report,
@@ -192,6 +206,9 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")
     what.add_argument("--dataset", nargs=2, metavar=("KIND", "FOLDER"), help="vggss, flickr or avsbench")
     add_arguments(out.add_argument_group("for --dataset; --acl, --beats, --clipseg and --preset for --scenes too"))
+    out.add_argument("--localizer", metavar="HOW", help="for --clips, as `avstream file` takes it")
+    out.add_argument("--sounds", type=Path, metavar="FOLDER", help="for --clips: recordings to swap in, LABEL/*.ogg")
+    out.add_argument("--swaps", type=int, default=10, metavar="N", help="of those, under each clip")
     out.add_argument("--data", type=Path, metavar="ESC10", help="recorded sounds, LABEL/*.ogg")
     out.add_argument("--seed", type=int, default=0)
     out.add_argument("--json", type=Path, metavar="FILE", help="write the report there")

@@ -17,10 +17,8 @@ from avstream.localization.synchrony import Synchrony, SynchronyMap, synchrony
 from pipelines.evaluate_localization import main
 from pipelines.localization.scenes import CONDITIONS, RECIPES, make_scene
 from pipelines.localization.score_ablations import VARIANTS, changed
-from pipelines.localization.score_clips import clip_report
 from pipelines.localization.score_cuts import cut_scenes
 from pipelines.localization.score_scenes import calibration_error, fitted, logistic, outcome, ranks_above, reliability
-from tests.test_nano import DATA
 from tests.test_synchrony import BEATS, BOTH, OTHER_PLACE, PLACE, RATE_HZ, STILL, TIMES, beeps, envelope, film, texture
 
 
@@ -280,13 +278,6 @@ def test_scenes_score_every_method_and_write_json(tmp_path, capsys):
     assert bars["right half, %"] > 70 and bars["off-screen AUC, fusion"] > 0.7 and bars["stereo side, %"] > 95
     assert cv2.imread(str(tmp_path / "a.png")) is not None
     assert "off-screen AUC" in capsys.readouterr().out
-
-
-@pytest.mark.skipif(not (DATA / "ave2").is_dir(), reason="needs three clips of AVE (AVSTREAM_DATA)")
-def test_on_real_clips_the_peak_is_on_the_man_and_on_the_guitar_and_nothing_is_claimed():
-    found = clip_report(DATA / "ave2")
-    assert found["rvbmYs4Kl3Y_01"]["peak on source"] and found["IwqD859w2_E_02"]["peak on source"]
-    assert {(one["visible"], one["box"]) for one in found.values()} == {(None, None)}
 
 
 @pytest.mark.parametrize("lit", [(1.0, 2.5), (0.5, 0.7), (2.0, 3.0)])

@@ -208,6 +208,6 @@ def test_loudness_is_that_of_the_loudest_block():
     assert loudness_dbfs(np.zeros((2, 0), np.float32), RATE) == FLOOR_DBFS
 
 
-def test_the_key_frame_is_in_the_middle_of_the_window():
-    assert key_frame(window(tone())).time_s == 1.5
+def test_the_key_frame_is_in_the_middle_of_what_the_window_speaks_for():
+    assert key_frame(window(tone())).time_s == 1.0
     assert key_frame(window(tone(), ())) is None

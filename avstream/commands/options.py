@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "interrupted; what was narrated so far is kept"
 OVERRIDES = (
-    "audio", "language", "alignment", "tokens", "unselected", "device", "dtype", "threads", "prompt", "listener",
-    "labels",
+    "audio", "language", "alignment", "tokens", "unselected", "localizer", "device", "dtype", "threads", "prompt",
+    "listener", "labels",
 )  # fmt: skip
 
 
@@ -44,6 +44,12 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--alignment", metavar="HOW", help="raw, projected, or the path of trained weights")
     group.add_argument("--tokens", type=int, metavar="K", help="how many picture patches are kept (paper: 15 or 150)")
     group.add_argument("--unselected", metavar="HOW", help="zero the other patches, or drop them")
+    group.add_argument(
+        "--localizer",
+        metavar="HOW",
+        help="where it sounds: synchrony (what moves with it), detector:MODEL (the things that can make it, too; MODEL "
+        "is a detector's hub id, folder, or FastestDet's .onnx), or acl:FOLDER (trained weights)",
+    )
     group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or mps")
     group.add_argument("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16")
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0: one for each core")

@@ -15,6 +15,8 @@ from avstream.listeners.names import check as check_listener
 from avstream.wording import unknown
 
 PACKAGE = Path(__file__).parents[1]
+LOCALIZERS = ("synchrony", "detector", "acl")
+DETECTOR = "ustc-community/dfine-nano-coco"  # what `--localizer detector` means without a model
 CHOICES = {
     "unselected": ("zero", "drop"),
     "device": ("auto", "cpu", "cuda", "mps"),
@@ -38,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unselected: str = "zero"
     device: str = "auto"
     dtype: str = "auto"
+    localizer: str = "synchrony"  # or detector:MODEL, acl:FOLDER
     threads: int = 0  # 0: one for each core that this process may use
     prompt: str = DEFAULT_PROMPT
     listener: str = "nano"  # a name, NAME:FILE or a path; auto: the best that can be had
@@ -52,6 +55,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigError(unknown(key, str(getattr(self, key)), allowed))
         if self.audio_encoder not in FAMILIES:
             raise ConfigError(unknown("audio encoder", self.audio_encoder, FAMILIES))
+        if self.localizer_kind not in LOCALIZERS:
+            raise ConfigError(unknown("localizer", self.localizer_kind, LOCALIZERS))
+        if self.localizer in ("acl", "acl:"):
+            raise ConfigError(
+                "--localizer acl needs trained weights: acl:FOLDER, as python -m pipelines.train_localizer writes"
+            )
         if self.tokens < 0:
             raise ConfigError(f"tokens must be 0 or more, not {self.tokens}: it is how many picture patches are kept")
         if self.threads < 0:
@@ -75,6 +84,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def audio_checkpoint(self) -> str:
         """Where its weights are: `nano`, a hub id, a folder, or the name or path of an official file."""
         return self.audio.partition(":")[2] or FAMILIES[self.audio_encoder].checkpoint
+
+    @property
+    def localizer_kind(self) -> str:
+        """One of LOCALIZERS."""
+        return self.localizer.partition(":")[0]
+
+    @property
+    def localizer_model(self) -> str:
+        """Where its model is: a hub id, a folder or a file; empty for one that needs none."""
+        return self.localizer.partition(":")[2] or (DETECTOR if self.localizer_kind == "detector" else "")
 
     @property
     def label_names(self) -> tuple[str, ...]:

@@ -1,4 +1,1 @@
-"""Where a sound is. Narrations use `fusion` (of `synchrony` and `stereo`) and `similarity`.
-
-acl*.py, and encoders/beats.py with them, are reached by `python -m pipelines.train_localizer` and its like only.
-"""
+"""Where a sound is: `place` is the seam, `localizer_*` stand behind it, and `similarity` is the patches' heatmap."""

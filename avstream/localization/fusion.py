@@ -8,7 +8,6 @@ calibrated for those; below the thresholds the answer is None.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avstream.localization.place import Place
 from avstream.localization.stereo import Bearing
 from avstream.localization.synchrony import SynchronyMap
-from avstream.records import Box, Direction
+from avstream.records import Box
 
 TABLE = Path(__file__).with_name("fusion.json")
 SHARE = 0.66  # of the window that must have been seen before anything is claimed
@@ -29,30 +29,6 @@ MOST_PULSE = 3.0  # what moves for less than a tenth of the window, as a flash d
 SURE_BEARING = 0.5
 APART = 0.6  # of half the picture's width: ears and eyes that are further apart speak of two things
 FEATURES = ("correlation", "half", "spared", "freedom", "rival", "moving", "swing", "pulse", "agreement")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """Where a sound comes from, as far as it can be told.
-
-    `visible` True comes with a box and a heatmap, float32 (rows, columns) in [0, 1]; without it both are None.
-    `here` and `absent` are the chances that the source is where the map peaks, and that it is out of the picture;
-    None when nothing could have answered.
-    """
-
-    visible: bool | None
-    heatmap: NDArray[np.float32] | None
-    box: Box | None
-    direction: Direction | None
-    here: float | None
-    absent: float | None
-
-    @property
-    def confidence(self) -> float | None:
-        """How sure `visible` is, 0..1; None without it."""
-        if self.visible is None:
-            return None
-        return self.here if self.visible else self.absent
 
 
 def fuse(seen: SynchronyMap | None, bearing: Bearing) -> Place:

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from avstream.localization.fit import Fit, Series, fit, hearings, unit
 from avstream.localization.hearing import loudness
 from avstream.localization.motion import Motion, Step, cuts, placed_at
+from avstream.records import Box
 
 Heat = NDArray[np.float32]
 
 LAG_S = 0.12  # 3 frames at 25 a second: sound is slow, and cameras, codecs and lips are not exact
 FEWEST_STEPS = 24  # of fewer, some fit any sound by chance
-SHARE = 0.45  # of the window that has to be one shot, the one in its middle
+SHARE = 0.45  # of the window that has to be one shot
 MOVES = 0.25  # gray levels above the rest of the picture, in the mean of the window: less is no motion
 WEIGHT = 0.3  # of the amount of motion, as an exponent
 FATE = 0.45  # the correlation with the best cell at which a cell belongs to the same thing
@@ -32,7 +33,7 @@ SECOND = 0.85  # of what the best thing is worth: what another must reach to cou
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SynchronyMap:
-    """The answer for one window, over its middle picture.
+    """The answer for one window, over one of its pictures.
 
     `heatmap` is float32 (rows, columns) in [0, 1]: 0.5 and more where the source is. The rest says how sure it is:
     `fit` of the motion of the best thing to the sound, `rival`: what the next best thing is worth over it (0..1),
@@ -62,13 +63,23 @@ class Synchrony:
         """Take a picture, uint8 (h, w) or (h, w, 3), of any size; one taken before is ignored. See `Motion.push`."""
         self._motion.push(time_s, picture)
 
-    def look(self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int) -> SynchronyMap | None:
-        """What moves between the two times with float32 (channels, n) from `start_s` on.
+    def look(
+        self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int, at_s: float | None = None
+    ) -> SynchronyMap | None:
+        """What moves between the two times with float32 (channels, n) from `start_s` on, mapped over the picture of
+        `at_s` (without it, the middle one).
 
         None when it can't be told: silence, fewer steps than FEWEST_STEPS, no motion, or a shot under SHARE of it.
         """
+        shot = self.shot(start_s, end_s, audio, rate_hz, at_s)
+        return None if shot is None else shot.map()
+
+    def shot(
+        self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int, at_s: float | None = None
+    ) -> Shot | None:
+        """The motion and the sound of the shot around `at_s`, as for `look`; None in silence and for a short one."""
         steps = [step for step in self._motion.steps if step.start_s >= start_s - 1e-6 and step.end_s <= end_s + 1e-6]
-        middle_s = (start_s + end_s) / 2
+        middle_s = (start_s + end_s) / 2 if at_s is None else at_s
         breaks = cuts(steps)
         shot = shot_at(steps, breaks, middle_s)
         if len(shot) < FEWEST_STEPS:
@@ -79,8 +90,37 @@ class Synchrony:
             return None
         starts, ends = np.array([step.start_s for step in shot]), np.array([step.end_s for step in shot])
         cells, lag = placed_at(shot, _nearest(ends, middle_s)), round(LAG_S / float(np.median(ends - starts)))
-        found = compare(cells, heard.between(starts, ends), lag)
-        return found and replace(found, share=share, cut=any(breaks))
+        return Shot(cells, heard.between(starts, ends), lag, share, any(breaks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One shot's motion, `cells` float32 (T, rows, columns), and its sound, `heard` (2, T). `lag`: by how many steps
+    they may be apart. `share`: of the window that the shot fills; `cut`: there is a cut or a hole in the window.
+    """
+
+    cells: Heat
+    heard: Series
+    lag: int
+    share: float
+    cut: bool
+
+    def map(self) -> SynchronyMap | None:
+        """What moves with the sound; None when nothing moves."""
+        found = compare(self.cells, self.heard, self.lag)
+        return found and replace(found, share=self.share, cut=self.cut)
+
+    def fits(self, boxes: Sequence[Box]) -> list[Fit]:
+        """How the motion in each box, as a whole, fits the sound."""
+        rows, columns = self.cells.shape[1:]
+        own = _own(self.cells.reshape(len(self.cells), -1)).reshape(self.cells.shape)
+        sounds = hearings(self.heard, self.lag)
+        found = []
+        for left, top, right, bottom in boxes:
+            y, x = min(rows - 1, int(top * rows)), min(columns - 1, int(left * columns))
+            part = own[:, y : max(y + 1, int(np.ceil(bottom * rows))), x : max(x + 1, int(np.ceil(right * columns)))]
+            found.append(fit(part.mean(axis=(1, 2)), sounds))
+        return found
 
 
 def synchrony(

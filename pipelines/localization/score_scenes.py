@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.encoders.audio import mono
+from avstream.localization import choosing
+from avstream.localization.fit import Fit
 from avstream.localization.fusion import FEATURES, features, fuse
 from avstream.localization.stereo import direction
-from avstream.localization.synchrony import Synchrony, SynchronyMap
+from avstream.localization.synchrony import Shot, Synchrony, SynchronyMap
 from avstream.records import Box
 from pipelines.localization.benchmarks import Localizer
 from pipelines.localization.metrics import SIZE, auc, box_truth, ciou, success
@@ -33,7 +35,8 @@ class Outcome:
 
     `features` is None when synchrony had no answer, or there is a cut; `inside`: its peak is on a source. `side` is
     None where the level difference is too small to ask. `visible`, `here` and `absent` are what fusion said, `box` is
-    how far its box overlaps a source's (IoU), None without a box.
+    how far its box overlaps a source's (IoU), None without a box. `fits`: how the motion in the box of each thing, as
+    a detector would give it, fits the sound, and whether it is a source.
     """
 
     condition: str
@@ -47,6 +50,7 @@ class Outcome:
     here: float | None
     absent: float | None
     box: float | None
+    fits: tuple[tuple[Fit, bool], ...] = ()
 
 
 def outcomes(
@@ -62,7 +66,8 @@ def outcome(scene: Scene, others: Localizers | None = None, *, fitting: bool = F
     eye = Synchrony()
     for time_s, gray in zip(scene.times_s, scene.gray, strict=True):
         eye.push(float(time_s), gray)
-    seen = eye.look(0.0, scene.audio.shape[1] / scene.rate_hz, scene.audio, scene.rate_hz)
+    shot = eye.shot(0.0, scene.audio.shape[1] / scene.rate_hz, scene.audio, scene.rate_hz)
+    seen = None if shot is None else shot.map()
     bearing = direction(scene.audio, scene.rate_hz)
     place = None if fitting else fuse(seen, bearing)
     overlaps, halves = against_truth(scene, maps_of(scene, seen, others or {})) if scene.boxes else ({}, {})
@@ -76,7 +81,26 @@ def outcome(scene: Scene, others: Localizers | None = None, *, fitting: bool = F
         here=place.here if place else None,
         absent=place.absent if place else None,
         box=best_overlap(place.box, scene.boxes) if place and place.box else None,
+        fits=thing_fits(scene, shot) if fitting else (),
     )  # fmt: skip
+
+
+def thing_fits(scene: Scene, shot: Shot | None) -> tuple[tuple[Fit, bool], ...]:
+    """The fit of each thing's motion, in a box that is off by a few percent, as detectors' are."""
+    if shot is None:
+        return ()
+    rng = np.random.default_rng([31, len(scene.boxes), *(int(1000 * v) for box in scene.distractors for v in box)])
+    boxes = [detected(box, rng) for box in (*scene.boxes, *scene.distractors)]
+    true = [True] * len(scene.boxes) + [False] * len(scene.distractors)
+    return tuple(zip(shot.fits(boxes), true, strict=True))
+
+
+def detected(box: Box, rng: np.random.Generator, off: float = 0.06) -> Box:
+    """A box as a detector might give it: each side moved by a share `off` of the size (standard deviation)."""
+    left, top, right, bottom = box
+    sizes = np.array([right - left, bottom - top] * 2)
+    moved = np.clip(np.array(box) + off * sizes * rng.standard_normal(4), 0, 1)
+    return float(moved[0]), float(moved[1]), float(moved[2]), float(moved[3])
 
 
 def best_overlap(box: Box, boxes: Sequence[Box]) -> float:
@@ -170,6 +194,18 @@ def fitted(found: Sequence[Outcome]) -> dict[str, list[float]]:
     absent = logistic(x, np.array([not one.on_screen for one in answered], float))
     rows = {"mean": mean, "scale": scale, "here": here, "absent": absent}
     assert len(mean) == len(FEATURES)
+    return {name: [round(float(v), 4) for v in row] for name, row in rows.items()}
+
+
+def fitted_choice(found: Sequence[Outcome]) -> dict[str, list[float]]:
+    """The table of `choosing`: how a thing's motion fits the sound -> log odds that it is the source, both as many."""
+    pairs = [pair for one in found for pair in one.fits]
+    x = np.array([[getattr(fit, name) for name in choosing.FEATURES] for fit, _ in pairs])
+    y = np.array([true for _, true in pairs], float)
+    mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-3)
+    w = logistic(np.hstack([(x - mean) / scale, np.ones((len(x), 1))]), y)
+    w[-1] -= np.log(y.mean() / (1 - y.mean()))
+    rows = {"mean": mean, "scale": scale, "sounds": w}
     return {name: [round(float(v), 4) for v in row] for name, row in rows.items()}
 
 

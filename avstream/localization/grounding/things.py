@@ -1,0 +1,91 @@
+"""Which things can make which sound: `things.yaml`, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from avstream.errors import ConfigError
+from avstream.vocabulary import ENTRIES
+
+TABLE = Path(__file__).with_name("things.yaml")
+MOVES = ("voice", "hands", "body", "nothing")
+UNLISTED = 0.6  # the chance of a thing that only the vocabulary names
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What can make a sound: `things` by itself, else the `players`, each with its chance. See things.yaml."""
+
+    things: Mapping[str, float] = field(default_factory=dict)
+    players: Mapping[str, float] = field(default_factory=dict)
+    absent: float | None = None
+    moves: str = "nothing"
+    near: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All that is to be looked for."""
+        return (*self.things, *self.players)
+
+    def known(self, names: frozenset[str] | None) -> bool:
+        """Whether a detector of those names (None: any) would find some of it."""
+        return bool(self.words) and (names is None or not names.isdisjoint(self.words))
+
+
+@cache
+def sources(label: str) -> Sources:
+    """What can make the sound of a label: its own line of the table, else that of the nearest kind that it is of, else
+    the things that the vocabulary names for it.
+    """
+    listed, kinds = table(), [label]
+    for name in kinds:  # breadth first: grows as it goes
+        if name in listed:
+            return listed[name]
+        entry = ENTRIES.get(name)
+        kinds += [kind for kind in entry.kinds if kind not in kinds] if entry else []
+    things = ENTRIES[label].things if label in ENTRIES else ()
+    return Sources(dict.fromkeys(things or (label.replace("_", " "),), UNLISTED))
+
+
+@cache
+def table() -> dict[str, Sources]:
+    """things.yaml by label. Raises ConfigError, as `read`."""
+    return read(TABLE)
+
+
+def read(path: Path) -> dict[str, Sources]:
+    """A file of that form. Raises ConfigError, which names the label."""
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+    if not isinstance(rows, dict):
+        raise ConfigError(f"{path} must hold `label: {{things: ...}}` lines, found {type(rows).__name__}")
+    return {str(label): _row(row, f"{path}: {label}") for label, row in rows.items()}
+
+
+def _row(row: Any, where: str) -> Sources:
+    if not isinstance(row, dict) or set(row) - {"things", "else", "absent", "moves", "near"}:
+        raise ConfigError(f"{where}: expected {{things, else, absent, moves, near}}, found {row!r}")
+    for chance in (*_names(row, "things", where).values(), *_names(row, "else", where).values(), row.get("absent", 0)):
+        if isinstance(chance, bool) or not isinstance(chance, (int, float)) or not 0 <= chance <= 1:
+            raise ConfigError(f"{where}: a chance must be a number from 0 to 1, found {chance!r}")
+    if row.get("moves", "nothing") not in MOVES:
+        raise ConfigError(f"{where}: moves must be one of {', '.join(MOVES)}, found {row['moves']!r}")
+    names = (_names(row, "things", where), _names(row, "else", where))
+    if not isinstance(row.get("near", False), bool):
+        raise ConfigError(f"{where}: near must be true or false, found {row['near']!r}")
+    return Sources(*names, row.get("absent"), row.get("moves", "nothing"), row.get("near", False))
+
+
+def _names(row: dict[str, Any], key: str, where: str) -> dict[str, float]:
+    found = row.get(key, {})
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise ConfigError(f"{where}: {key} must hold `name: chance`, found {found!r}")
+    return found

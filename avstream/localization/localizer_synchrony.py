@@ -1,0 +1,42 @@
+"""`--localizer synchrony`: what moves with the sound, without classes and without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from avstream.localization.fusion import SURE_BEARING, fuse, unattributed
+from avstream.localization.place import PerSource, Place, key_time_s
+from avstream.localization.stereo import Bearing, direction
+from avstream.localization.synchrony import Synchrony
+from avstream.records import Window
+
+
+class SynchronyLocalizer:
+    """Synchrony and stereo, fused. Of several sounds at once nobody knows which one moved: see `unattributed`."""
+
+    def __init__(self) -> None:
+        self._seen = PerSource(Synchrony)
+
+    def watch(self, window: Window, source: str) -> None:
+        """Take the window's motion pictures."""
+        seen = self._seen.of(source, anew=not window.index)
+        for frame in window.motion:
+            seen.push(frame.time_s, frame.gray)
+
+    def places(self, window: Window, source: str, labels: Sequence[str]) -> tuple[Place, ...]:
+        """One place a label."""
+        place = place_of(window, self._seen.of(source))
+        return (place,) if len(labels) == 1 else (unattributed(place),) * len(labels)
+
+
+def place_of(window: Window, seen: Synchrony) -> Place:
+    """Where the one sound of a window comes from, by what moves and from which side it is heard."""
+    found = seen.look(window.start_s, window.end_s, window.audio, window.rate_hz, key_time_s(window))
+    return fuse(found, bearing_of(window))
+
+
+def bearing_of(window: Window) -> Bearing:
+    """The side that the window's sound comes from, if that is sure enough to be said."""
+    bearing = direction(window.audio, window.rate_hz)
+    return bearing if bearing.confidence >= SURE_BEARING else replace(bearing, side=None)
