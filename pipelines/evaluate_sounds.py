@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--clap", nargs="?", const=CLAP, metavar="CHECKPOINT", help=f"zero-shot by words (default: {CLAP})"
     )
     group.add_argument("--probe", nargs="+", default=[], metavar="ENCODER", help="see `avstream presets --encoders`")
-    group.add_argument("--listener", action="store_true", help="what narrations rely on")
+    group.add_argument("--listener", nargs="*", metavar="NAME", help="see docs/listeners.md (default: nano)")
     group.add_argument(
         "--vlm", metavar="PRESET|URL", help="shown the spectrogram: a LLaVA preset, or an endpoint's base"
     )
@@ -64,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the methods, print the table, write the rest. The exit code."""
     args = parser().parse_args(arguments)
+    if args.listener == []:
+        args.listener = ["nano"]
     return finish("evaluate_sounds", lambda: evaluate(args))
 
 
@@ -124,8 +126,8 @@ def methods(
         out.append((clips, lambda tick: ZeroShotClap(args.clap).answer(clips, labels, tick)))
     for name in args.probe:
         out.append((pool, partial(probe, name, pool, args.test_folds)))
-    if args.listener:
-        out.append((clips, lambda tick: listener(clips, labels, tick)))
+    for name in args.listener or []:
+        out.append((clips, partial(listener, name, clips, labels)))
     if args.vlm:
         out.append((clips, lambda tick: shown(args, pool, clips, labels, stop, tick)))
     return out

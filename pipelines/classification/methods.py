@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
-from avstream import loading, torch_models
-from avstream.checkpoints import NANO
+from avstream import loading, torch_models, vocabulary
 from avstream.config import presets
 from avstream.encoders.audio import AudioEncoder, mono
 from avstream.errors import ConfigError, SourceError
-from avstream.evidence import Evidence
 from pipelines.classification.clips import Clip, Floats, read_sound, windows
 
 PROMPT = "This is a sound of {}."
-# ESC-50's names, where the listener has other words for the same
+# ESC-50's names, where the vocabulary has another for the same
 ALIASES = {
-    "dog": "dog_bark", "crying_baby": "baby_cry", "crackling_fire": "fire_crackling", "sneezing": "sneeze",
-    "door_wood_knock": "knock", "church_bells": "bell", "clock_alarm": "alarm",
+    "dog": "dog_bark", "cat": "cat_meow", "crying_baby": "baby_cry", "crackling_fire": "fire_crackling",
+    "chirping_birds": "birds", "pouring_water": "water_pouring", "thunderstorm": "thunder", "sneezing": "sneeze",
+    "coughing": "cough", "laughing": "laughter", "drinking_sipping": "drinking", "door_wood_knock": "knock",
+    "door_wood_creaks": "door_creak", "clock_alarm": "alarm", "church_bells": "bell",
 }  # fmt: skip
 Tick = Callable[[], None]
 
@@ -120,19 +120,28 @@ class ZeroShotClap:
         return Answers("CLAP, zero-shot", said, f"prompt: {PROMPT.format('...')}", np.stack(vectors))
 
 
-def listener(clips: Sequence[Clip], labels: Sequence[str], tick: Tick) -> Answers:
-    """The shipped listener: the likeliest of the classes that it has a label for, by its mean chance over windows."""
-    encoder, evidence = loading.load_listener(), Evidence(NANO / "evidence")
-    known = {label: ALIASES.get(label, label) for label in labels}
-    known = {label: name for label, name in known.items() if name in evidence.labels}
+def listener(spec: str, clips: Sequence[Clip], labels: Sequence[str], tick: Tick) -> Answers:
+    """A listener of the program: the class that the likeliest of its labels stands for, among those that stand for
+    one. Raises ModelError when it is not here, ConfigError when it knows none of the classes.
+    """
+    ears = loading.load_listener(presets.load("nano", listener=spec))
+    classes = {label: ALIASES.get(label, label) for label in labels}
+    columns = {label: [i for i, name in enumerate(ears.labels) if stands_for(name, of, classes.values())]
+               for label, of in classes.items()}  # fmt: skip
+    known = [label for label in labels if columns[label]]
     if not known:
-        raise ConfigError(f"the listener has no label for any of these classes: {', '.join(labels[:8])}")
+        raise ConfigError(f"{ears.name} has no label for any of these classes: {', '.join(labels[:8])}")
     said: list[str | None] = []
     for clip in clips:
-        pieces = encoder.encode_batch(windows(*read_sound(clip.path), encoder.rate_hz))
-        chances = np.mean([evidence.probabilities(vector) for vector in pieces], axis=0)
-        said.append(max(known, key=lambda label: float(chances[evidence.labels.index(known[label])])))
+        chances = ears.listen(mono(*read_sound(clip.path), ears.rate_hz)).clip
+        said.append(max(known, key=lambda label: float(chances[columns[label]].max())))
         tick()
-    missing = sorted(set(labels) - set(known))
+    missing = [label for label in labels if label not in known]
     note = f"it has {len(known)} of {len(labels)} classes" + (f"; without {', '.join(missing)}" if missing else "")
-    return Answers("listener nano", said, note)
+    return Answers(f"listener {ears.name}", said, note)
+
+
+def stands_for(name: str, of: str, classes: Iterable[str]) -> bool:
+    """Whether a label means a class: the same, a kind of it, or a general word that covers no other of the classes."""
+    alone = [one for one in classes if vocabulary.is_kind(one, name)] == [of]
+    return alone or vocabulary.is_kind(name, of)
