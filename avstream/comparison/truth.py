@@ -81,11 +81,12 @@ def active(listed: Sequence[str] | str) -> tuple[str, ...]:
 
 def named(sentence: str, sources: Sequence[str]) -> list[str]:
     """The sources that a sentence names: one word of theirs in any ending. `dog_bark` is named by dogs and barking."""
-    said = _roots(sentence)
-    return [source for source in sources if said & (_roots(source) - EMPTY)]
+    said = roots(sentence)
+    return [source for source in sources if said & (roots(source) - EMPTY)]
 
 
-def _roots(text: str) -> set[str]:
+def roots(text: str) -> set[str]:
+    """The roots of a text's words: how two texts are compared."""
     return {_root(word) for word in re.findall(r"[a-z]+", text.lower())}
 
 

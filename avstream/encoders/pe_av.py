@@ -75,7 +75,7 @@ def load_pe_av(checkpoint: Path) -> PeAvAudio:
     if isinstance(config, PeAudioVideoConfig):
         config = config.audio_config
     if not isinstance(config, PeAudioConfig):
-        raise ModelError(f"expected {FILE} in {checkpoint}, found a {config.model_type}")
+        raise ModelError(f"a {config.model_type}", expected=f"{FILE} in {checkpoint}")
     state = read(checkpoint)
     with torch.device("meta"):
         model = PeAvAudio(config)
@@ -95,7 +95,7 @@ def read(checkpoint: Path) -> dict[str, Tensor]:
                         if key.startswith(place) and name.startswith(PARTS):
                             found[name] = tensors.get_tensor(key)
         except SafetensorError as error:
-            raise ModelError(f"{file} can't be read as {FILE}: {error}; download it again") from error
+            raise ModelError(f"{file} can't be read as {FILE}: {error}", "download it again") from error
     if not found:
-        raise ModelError(f"expected {FILE} in {checkpoint}, found no safetensors file with an audio encoder")
+        raise ModelError("no safetensors file with an audio encoder", expected=f"{FILE} in {checkpoint}")
     return found

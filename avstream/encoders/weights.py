@@ -27,13 +27,13 @@ def read(path: Path, expected: str) -> dict[str, Any]:
         except RuntimeError:  # files older than torch 1.6 can't be mapped
             file = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ModelError(f"expected {expected} at {path}, found no file") from error
+        raise ModelError("no file", expected=f"{expected} at {path}") from error
     except Exception as error:  # the readers raise many kinds for a file that is no checkpoint
         reason = " ".join(str(error).split())[:200]
         kind = "" if isinstance(error, SafetensorError) else f"{type(error).__name__}: "
-        raise ModelError(f"{path} can't be read as {expected}: {kind}{reason}; download it again") from error
+        raise ModelError(f"{path} can't be read as {expected}: {kind}{reason}", "download it again") from error
     if not isinstance(file, Mapping):
-        raise ModelError(f"expected {expected} at {path}, found a {type(file).__name__}")
+        raise ModelError(f"a {type(file).__name__}", expected=f"{expected} at {path}")
     return dict(file)
 
 
@@ -45,7 +45,7 @@ def state_of(path: Path, prefixes: Iterable[str], expected: str) -> dict[str, Te
     file = read(path, expected)
     tensors = {key: value for key, value in file.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise ModelError(f"expected {expected} at {path}: a dict of tensors, found the keys {named(file)}")
+        raise ModelError(f"the keys {named(file)}", expected=f"{expected} at {path}: a dict of tensors")
     chosen = {key: value for key, value in tensors.items() if key.startswith(tuple(prefixes))}
     return chosen or tensors
 

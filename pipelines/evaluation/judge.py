@@ -1,24 +1,12 @@
-"""A language model as judge, from 1 to 5, over any OpenAI-compatible endpoint: `POST URL/chat/completions`.
-
-The key comes from the environment and goes into the request's header only.
-"""
+"""A language model as judge, from 1 to 5, over any OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
 import re
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
-from typing import Any
 
-from avstream.errors import ConfigError, SourceError
+from pipelines.evaluation.endpoint import PAUSE_S, Endpoint
 
-KEYS = ("AVSTREAM_JUDGE_KEY", "OPENAI_API_KEY")
-ATTEMPTS, TIMEOUT_S, PAUSE_S = 4, 60.0, 1.0
 QUESTION = """What sounds in a short movie is: {sources}. Reference descriptions:
 {references}
 A model described the sound as:
@@ -33,10 +21,7 @@ class Judge:
 
     def __init__(self, url: str, model: str, pause_s: float = PAUSE_S) -> None:
         """`url` is the API's base, such as http://localhost:8000/v1. Raises ConfigError when it is no http address."""
-        if not re.match(r"https?://[^\s/]", url):
-            raise ConfigError("--judge must be an address such as http://localhost:8000/v1")
-        self._url, self._model, self._pause_s = url.rstrip("/") + "/chat/completions", model, pause_s
-        self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+        self._endpoint = Endpoint(url, model, option="--judge", key="AVSTREAM_JUDGE_KEY", pause_s=pause_s)
 
     def mark(self, said: str, references: Sequence[str], sources: Sequence[str]) -> float | None:
         """1 to 5, or None when the model gives no mark. Raises SourceError when the endpoint can't be used."""
@@ -44,31 +29,7 @@ class Judge:
             sources=", ".join(sources) or "not known", references="\n".join(f"- {text}" for text in references),
             said=said or "(nothing)",
         )  # fmt: skip
-        body = {"model": self._model, "temperature": 0, "messages": [{"role": "user", "content": question}]}
-        return marked(self._ask(body))
-
-    def _ask(self, body: dict[str, Any]) -> str:
-        """The answer's text; a busy or failing server is asked again, later each time."""
-        headers = {"Content-Type": "application/json"}
-        headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
-        reason = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(self._pause_s * 2**attempt)
-            try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-                    return str(json.load(answer)["choices"][0]["message"]["content"])
-            except urllib.error.HTTPError as error:
-                reason = f"HTTP {error.code}"
-                if error.code < 500 and error.code != 429:
-                    break
-            except (OSError, http.client.HTTPException) as error:
-                reason = str(getattr(error, "reason", error)) or type(error).__name__
-            except (ValueError, KeyError, IndexError, TypeError) as error:
-                raise SourceError("the judge's answer is not that of an OpenAI-compatible endpoint") from error
-        hint = f"; set the key in {KEYS[0]}" if reason in ("HTTP 401", "HTTP 403") else ""
-        raise SourceError(f"the judge's endpoint gives no answer ({reason}){hint}; what was marked so far is kept")
+        return marked(self._endpoint.ask(question))
 
 
 def marked(answer: str) -> float | None:
