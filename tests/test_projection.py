@@ -3,6 +3,7 @@
 import json
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -180,13 +181,19 @@ def test_what_is_missing_ends_the_command_with_one_line(data, tmp_path, capsys):
     manifest, cache = data[1], data[5]
     assert train_projection.main(["--manifest", str(tmp_path / "no"), *out]) == 3
     assert train_projection.main(["--manifest", manifest, "--cache", str(tmp_path), *out]) == 3
-    lines = [line for line in open(manifest) if '"valid"' not in line]
-    (tmp_path / "m.jsonl").write_text("".join(lines))
-    assert train_projection.main(["--manifest", str(tmp_path / "m.jsonl"), "--cache", cache, *out]) == 3
+    cut = Path(manifest).with_name("cut.jsonl")
+    lines = Path(manifest).read_text().splitlines()
+    cut.write_text("\n".join(line for line in lines if '"valid"' not in line))
+    assert train_projection.main(["--manifest", str(cut), "--cache", cache, *out]) == 3
     assert train_projection.main([*data, *out, "--audio", "whisperclip:/no"]) == 3
     assert train_projection.main([*data, *out, "--batch", "1"]) == 2
     assert evaluate_retrieval.main([*data, *out]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 6 and "make_embeddings" in said[1] and "no rows of the split 'valid'" in said[2]
+    assert (
+        len(said) == 6
+        and "make_manifest" in said[0]
+        and "make_embeddings" in said[1]
+        and "no rows of the split 'valid'" in said[2]
+    )
     assert evaluate_retrieval.main([*data, *out, "--alignment", str(NANO / "llava" / "model.safetensors")]) == 4
     assert "that python -m pipelines.train_projection wrote" in capsys.readouterr().err

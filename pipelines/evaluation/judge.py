@@ -33,8 +33,10 @@ class Judge:
 
     def __init__(self, url: str, model: str, pause_s: float = PAUSE_S) -> None:
         """`url` is the API's base, such as http://localhost:8000/v1. Raises ConfigError when it is no http address."""
-        if not re.match(r"https?://[^\s/]", url):
-            raise ConfigError("--judge must be an address such as http://localhost:8000/v1")
+        if not re.match(r"https?://[^\s/@]+(/|$)", url):
+            raise ConfigError(
+                f"--judge must be an address such as http://localhost:8000/v1; a key belongs into {KEYS[0]}"
+            )
         self._url, self._model, self._pause_s = url.rstrip("/") + "/chat/completions", model, pause_s
         self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
 
