@@ -132,8 +132,9 @@ def report(plan: Plan, args: argparse.Namespace, splits: tuple[Pairs, Pairs]) ->
     """Print what came of each seed; write the plot and the card."""
     logs = {seed: read_log(args.out / f"seed-{seed}") for seed in args.seeds}
     for seed, lines in logs.items():
-        best = min(lines, key=lambda line: line["valid_loss"])
-        print(f"seed {seed}: validation loss {best['valid_loss']:.4f} in epoch {best['epoch']} of {len(lines)}")
+        best = min(lines, key=lambda line: line["valid_rank"])
+        found = f"mean rank {best['valid_rank']:.1f}, loss {best['valid_loss']:.4f}"
+        print(f"seed {seed}, validation: {found}, in epoch {best['epoch']} of {len(lines)}")
     plot_losses(logs, args.out / "loss.png")
     counts = {"train": len(splits[0]), "valid": len(splits[1]), "above": float(args.above)}
     write_text(args.out / "README.md", card(plan, logs, counts, args.command_line))
