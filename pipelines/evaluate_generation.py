@@ -24,7 +24,7 @@ from avstream.errors import AvstreamError, ConfigError, SourceError
 from pipelines.data.arguments import add_data, add_models, audio_name, rows_of, settings_of
 from pipelines.data.embeddings import write_broken
 from pipelines.data.manifest import SPLITS, Row
-from pipelines.data.running import Stop, finish, progress
+from pipelines.data.running import Stop, command_line, finish, progress
 from pipelines.evaluation import texts, tradeoff
 from pipelines.evaluation.clip_score import ClipScore
 from pipelines.evaluation.generation import RAW, Condition, Sentences, load_speaker, selection, speak
@@ -155,7 +155,7 @@ def measure(args: argparse.Namespace) -> int:
         raise ConfigError("--judge and --judge-model go together")
     judge = Judge(args.judge, args.judge_model) if args.judge else None
     rows = selection(rows_of(args, args.split), args.limit)
-    write_text(args.out / "README.md", f"python -m pipelines.evaluate_generation {' '.join(sys.argv[1:])}\n")
+    write_text(args.out / "README.md", f"Made by `{args.command_line}`.\n")
     sentences = Sentences(args.out / "sentences.jsonl")
     conditions, code = say(args, rows, sentences)
     if code:
@@ -182,6 +182,7 @@ def measure(args: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     args = parser().parse_args(arguments)
+    args.command_line = command_line("evaluate_generation", arguments)
     return finish("evaluate_generation", lambda: measure(args))
 
 

@@ -26,8 +26,9 @@ from avstream.config import presets
 from avstream.errors import ConfigError, SinkError
 from pipelines.data.arguments import add_cache, add_data, audio_name, rows_of, settings_of
 from pipelines.data.embeddings import OWN, POOLINGS, pairs, pool, pooling_of, store_name
-from pipelines.data.running import Stop, finish, progress
+from pipelines.data.running import Stop, command_line, finish, progress
 from pipelines.data.store import Store
+from pipelines.evaluation.tables import write_text
 from pipelines.projection.card import card, plot_losses
 from pipelines.projection.losses import LOSSES
 from pipelines.projection.plan import Pairs, Plan, fingerprint
@@ -60,10 +61,11 @@ def parser() -> argparse.ArgumentParser:
 
 def load_pairs(args: argparse.Namespace, pooling: str, vision: str, audio: str) -> tuple[Pairs, Pairs]:
     """The vectors of train and valid. Raises SourceError."""
+    splits = [rows_of(args, split) for split in ("train", "valid")]
     stores = Store.find(args.cache, "audio", store_name(audio)), Store.find(args.cache, "vision", vision)
     found = []
-    for split in ("train", "valid"):
-        sounds, pictures, _ = pairs(rows_of(args, split), args.manifest.parent, *stores)
+    for rows in splits:
+        sounds, pictures, _ = pairs(rows, args.manifest.parent, *stores)
         found.append(Pairs(pool(sounds, pooling), pictures))
     return found[0], found[1]
 
@@ -130,18 +132,19 @@ def report(plan: Plan, args: argparse.Namespace, splits: tuple[Pairs, Pairs]) ->
     """Print what came of each seed; write the plot and the card."""
     logs = {seed: read_log(args.out / f"seed-{seed}") for seed in args.seeds}
     for seed, lines in logs.items():
-        best = min(lines, key=lambda line: line["valid_loss"])
-        print(f"seed {seed}: validation loss {best['valid_loss']:.4f} in epoch {best['epoch']} of {len(lines)}")
+        best = min(lines, key=lambda line: line["valid_rank"])
+        found = f"mean rank {best['valid_rank']:.1f}, loss {best['valid_loss']:.4f}"
+        print(f"seed {seed}, validation: {found}, in epoch {best['epoch']} of {len(lines)}")
     plot_losses(logs, args.out / "loss.png")
     counts = {"train": len(splits[0]), "valid": len(splits[1]), "above": float(args.above)}
-    command = "python -m pipelines.train_projection " + " ".join(sys.argv[1:])
-    (args.out / "README.md").write_text(card(plan, logs, counts, command), encoding="utf-8")
+    write_text(args.out / "README.md", card(plan, logs, counts, args.command_line))
     print(f"weights, losses and card: {args.out}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     args = parser().parse_args(arguments)
+    args.command_line = command_line("train_projection", arguments)
     return finish("train_projection", lambda: train(args))
 
 

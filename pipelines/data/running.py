@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 
 from rich.console import Console
@@ -53,6 +54,11 @@ def finish(name: str, work: Callable[[], int]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def command_line(name: str, arguments: Sequence[str] | None) -> str:
+    """The command as it can be typed again."""
+    return shlex.join(["python", "-m", f"pipelines.{name}", *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def progress() -> Progress:

@@ -26,8 +26,8 @@ class Endpoint:
         """`url` is the API's base, such as http://localhost:8000/v1; the key is in the environment's `key`, or in
         OPENAI_API_KEY. Raises ConfigError, naming the `option`, when it is no http address.
         """
-        if not re.match(r"https?://[^\s/]", url):
-            raise ConfigError(f"{option} must be an address such as http://localhost:8000/v1")
+        if not re.match(r"https?://[^\s/@]+(/|$)", url):
+            raise ConfigError(f"{option} must be an address such as http://localhost:8000/v1; a key belongs into {key}")
         self._url, self._model, self._pause_s = url.rstrip("/") + "/chat/completions", model, pause_s
         self._key_name, self._who = key, option.strip("-")
         self._key = os.environ.get(key) or os.environ.get("OPENAI_API_KEY")

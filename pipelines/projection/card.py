@@ -31,10 +31,10 @@ def card(plan: Plan, logs: Mapping[int, Sequence[Mapping[str, Any]]], counts: Ma
     """The model card, in Markdown."""
     rows = []
     for seed, lines in logs.items():
-        best = min(lines, key=lambda line: line["valid_loss"])
+        best = min(lines, key=lambda line: line["valid_rank"])
         rows.append(
-            f"| {seed} | `seed-{seed}/{WEIGHTS}` | {len(lines)} | {best['epoch']} | {best['valid_loss']:.4f} "
-            f"| {lines[-1]['seconds']:.1f} |"
+            f"| {seed} | `seed-{seed}/{WEIGHTS}` | {len(lines)} | {best['epoch']} | {best['valid_rank']:.1f} "
+            f"| {best['valid_loss']:.4f} | {lines[-1]['seconds']:.1f} |"
         )
     usable = plan.pooling == pooling_of(plan.audio)
     use = (
@@ -63,8 +63,8 @@ hearing than the frozen encoder before it.
 | optimizer | Adam, rate {plan.lr:g}, times 0.1 after {plan.patience} epochs without a better validation loss |
 | epochs, batch | {plan.epochs}, {plan.batch} |
 
-| seed | weights | epochs | best epoch | its validation loss | seconds |
-|---|---|---|---|---|---|
+| seed | weights | epochs | best epoch | its validation rank | its validation loss | seconds |
+|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
 ![Losses](loss.png)

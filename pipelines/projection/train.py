@@ -1,7 +1,9 @@
 """The training of one seed: Adam, a rate that falls when validation stalls, the best epoch kept; resumable at a step.
 
 In its folder: last.pt (all that is needed to go on), log.jsonl (a line an epoch), and projection.safetensors (the
-best epoch so far, which is what `--alignment` takes).
+best epoch so far, which is what `--alignment` takes). The best is the one with the lowest mean rank of the true match
+among the validation pairs, both ways: with few pairs a contrastive loss grows again, from sureness alone, while more
+and more matches are found; and ranks compare losses of different kinds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import Tensor
 
 from avstream.errors import ConfigError, ModelError, SinkError
 from pipelines.data.running import Stop
+from pipelines.evaluation.retrieval import POOL, ranks
 from pipelines.projection.losses import LOSSES
 from pipelines.projection.model import LAYERS, NOTES, Projector
 from pipelines.projection.plan import Pairs, Plan
@@ -101,8 +104,10 @@ class Training:
         return value
 
     @torch.inference_mode()
-    def validate(self) -> float:
-        """The mean loss over the validation pairs, in batches as in training."""
+    def validate(self) -> tuple[float, float]:
+        """The mean loss over the validation pairs, in batches as in training; and the mean rank, both ways, of the
+        true match among up to 500 of them.
+        """
         self.model.eval()
         size = min(self.plan.batch, len(self._valid))
         starts = range(0, len(self._valid) - size + 1, size)
@@ -111,23 +116,26 @@ class Training:
                              self._valid.pictures[i : i + size].to(self._device)))
             for i in starts
         ]  # fmt: skip
+        sounds, pictures = self._valid.sounds[:POOL], self._valid.pictures[:POOL]
+        f = self.model(sounds.to(self._device)).cpu()
         self.model.train()
-        return sum(losses) / len(losses)
+        rank = float(ranks(f, pictures).mean() + ranks(pictures, f).mean()) / 2
+        return sum(losses) / len(losses), rank
 
     def _end_epoch(self) -> None:
-        valid = self.validate()
+        valid, rank = self.validate()
         if not math.isfinite(valid):
             raise ModelError(f"the validation loss became {valid} in epoch {self.epoch + 1}: try a lower --lr")
         rate = self._optimizer.param_groups[0]["lr"]
         self._schedule.step(valid)
         line = {
             "epoch": self.epoch + 1, "train_loss": round(self._total / self.steps, 6), "valid_loss": round(valid, 6),
-            "lr": rate, "seconds": round(self.spent_s, 3), "best": valid < self.best,
+            "valid_rank": round(rank, 4), "lr": rate, "seconds": round(self.spent_s, 3), "best": rank < self.best,
         }  # fmt: skip
         self.epoch, self.step, self._total = self.epoch + 1, 0, 0.0
         try:
-            if valid < self.best:
-                self.best = valid
+            if rank < self.best:
+                self.best = rank
                 self.export()
             with (self.folder / LOG).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")

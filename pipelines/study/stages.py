@@ -36,7 +36,7 @@ class Scale:
 
     clips: Mapping[str, int] = field(default_factory=lambda: CLIPS)
     # the paper's rate and epochs are for half a million pairs; a thousand pairs give 8 steps an epoch
-    ours: tuple[str, ...] = ("--lr", "1e-3", "--epochs", "40", "--patience", "6")
+    ours: tuple[str, ...] = ("--lr", "2e-3", "--epochs", "60", "--patience", "60")
     scenes: int = 1200
     steps: int = 400  # of the language model
     limit: str = "50"  # clips that are described
