@@ -21,7 +21,7 @@ from avstream.narrator import Narrator
 from avstream.records import Box, Narration, Window
 from avstream.sources.file.movie import Movie
 from avstream.windows import Windower
-from pipelines.localization.data import read_sound
+from pipelines.localization.datasets import read_sound
 from pipelines.localization.score_scenes import holds
 
 TRUTH = Path(__file__).with_name("clips.json")
