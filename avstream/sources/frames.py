@@ -191,10 +191,10 @@ def turn(frame: Any) -> tuple[bool, bool, bool]:
     """How to make a frame upright: swap rows with columns, then mirror left to right, then top to bottom."""
     # Not `frame.side_data`, which frame and data then hold each other by: a hundred pictures, 300 MB of HD, would wait
     # for Python to look for such cycles.
-    for data in SideDataContainer(frame):
+    for data in SideDataContainer(frame):  # type: ignore[call-arg]  # the stubs leave its argument out
         if data.type.name == "DISPLAYMATRIX":
             # a stored point (p, q) is shown at (a p + c q, b p + d q); the rest is scale and place
-            a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(float)
+            a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
             if abs(b) + abs(c) > abs(a) + abs(d):
                 return True, bool(c < 0), bool(b < 0)
             return False, bool(a < 0), bool(d < 0)
