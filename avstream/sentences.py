@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from avstream.records import Sound
 from avstream.vocabulary import ENTRIES, OTHER, ancestors, covered, is_kind
-from avstream.wording import LIKELY
+from avstream.wording import LIKELY, listed, sentence
 
 HARD = set(". ; : ! ? ( ) while as but when whenever where whereas because although though until since then".split())
 SOFT = set(", and or with plus amid".split())
@@ -66,9 +66,12 @@ class Item:
 
 @dataclass(slots=True)
 class Said:
-    """What a text claims: each claim is the labels it may stand for. `named` are labels of all that it mentions."""
+    """What a text claims: each claim is the labels it may stand for. `seen` are those of sounds that it says are seen
+    ("the picture shows a barking dog"), `named` those of the things that it merely names.
+    """
 
     claims: list[Labels] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
     noise: bool = False  # a sound without a name
 
@@ -79,16 +82,23 @@ def agrees(text: str, sounds: Sequence[Sound]) -> bool:
     """
     if not text or not sounds:
         return False
+    if plain(text) in (plain(sentence(sounds)), plain(listed(sounds))):
+        return True
     found, heard = said(text), [sound.label for sound in sounds]
     if heard == [OTHER]:
         return not found.claims and found.noise
     if not all(any(fits(label, one) for label in claim for one in heard) for claim in found.claims):
         return False
     wanted = [sound.label for sound in sounds if sound.confidence >= LIKELY] or heard[:1]
-    mentioned = [*found.claims, frozenset(found.named)]
+    mentioned = [*found.claims, frozenset(found.seen)]
     if not all(any(fits(label, one) for claim in mentioned for label in claim) for one in wanted):
         return False
     return sounds[0].confidence >= LIKELY or hedged(text)
+
+
+def plain(text: str) -> list[str]:
+    """A text without its case and the mark at its end."""
+    return text.lower().rstrip(" .!").split()
 
 
 def fits(label: str, heard: str) -> bool:
@@ -170,15 +180,19 @@ def read(words: Sequence[str], found: Said) -> None:
     found.noise |= any(word in NOISES for word in words)
     seen = not told and bool(SEEN & set(words))
     bound: set[int] = set()
-    for item in items:
-        if item.kind == "thing" or negated(words, item.begin):
+    acted: set[int] = set()  # where an act has its doer: birds that sing do not sing as people do
+    named = {item.begin for item in items if item.kind == "sound"}
+    for item in sorted(items, key=lambda item: item.kind):
+        if item.kind == "thing" or item.begin in acted or negated(words, item.begin):
             continue
         labels, owners = meant(words, item, things)
-        if not labels:
+        if not labels or (item.kind == "act" and not owners and item.begin in named):
             continue
+        if item.kind == "act" and owners:
+            acted.add(item.begin)
         bound |= owners
         if seen:
-            found.named |= labels
+            found.seen |= labels
         else:
             found.claims.append(labels)
     for place, forward in told:
@@ -199,26 +213,28 @@ def meant(words: Sequence[str], item: Item, things: Sequence[Item]) -> tuple[Lab
         own = [thing for thing in things if thing.labels & item.labels]
         narrowed = frozenset(label for thing in own for label in thing.labels & item.labels)
         labels = narrowed | frozenset(label for label in item.labels if not ENTRIES[label].things) or item.labels
-        owner = subject(item, free)
-        if item.generic and owner is not None and not own:
+        owner = subject(words, item, free)
+        general = frozenset().union(*(ancestors(label) for label in item.labels))  # water splashes: no other water
+        if item.generic and owner is not None and not own and not owner.labels & general:
             return item.labels | owner.labels, {owner.begin}
         return labels, {thing.begin for thing in own}
     doers = [thing for thing in free if thing.labels & item.labels]
     if doers:
-        doer = min(doers, key=lambda thing: abs(thing.begin - item.begin))
+        doer = subject(words, item, doers) or doers[0]
         return doer.labels & item.labels, {doer.begin}
     if not item.generic:
         return frozenset(), set()
-    owner = subject(item, free)
+    owner = subject(words, item, free)
     if owner is None or owner.labels & AGENTS:
         return item.labels, set()
     return owner.labels, {owner.begin}
 
 
-def subject(item: Item, things: Sequence[Item]) -> Item | None:
-    """The thing that does something: the last before it, else the first after it."""
+def subject(words: Sequence[str], item: Item, things: Sequence[Item]) -> Item | None:
+    """The thing that does something: the last before it, else the first after it; of "the motor of a car" the motor."""
     before = [thing for thing in things if thing.end <= item.begin]
-    return before[-1] if before else next(iter(things), None)
+    heads = [thing for thing in before if "of" not in words[max(0, thing.begin - 3) : thing.begin]]
+    return (heads or before)[-1] if before else next(iter(things), None)
 
 
 def located(words: Sequence[str], item: Item) -> bool:
@@ -264,16 +280,13 @@ def items_of(words: Sequence[str]) -> list[Item]:
         text = " ".join(words[place : place + length])
         found += [Item(kind, text, labels, place, place + length, text in generic_forms()) for kind, labels in entry]
         place += length
-    return [item for item in found if not (item.generic and is_noun(words, item))]
+    ends = {item.end for item in found if item.kind == "thing"}
+    return [item for item in found if item.text not in NOISES or (item.begin in ends and not is_noun(words, item))]
 
 
 def is_noun(words: Sequence[str], item: Item) -> bool:
-    """`sounds` of something, or a `sound`: not what something does."""
-    before = words[item.begin - 1] if item.begin else ""
-    after = words[item.end] if item.end < len(words) else ""
-    return item.text in NOISES and (
-        after in ("of", "from", "like") or before in ("a", "the", "of", "any", "no", "loud")
-    )
+    """`sounds` of something: not what something does, as an alarm sounds."""
+    return item.end < len(words) and words[item.end] in ("of", "from", "like", "is", "are", "can")
 
 
 @lru_cache(maxsize=1)

@@ -64,6 +64,11 @@ def sentence(sounds: Sequence[Sound]) -> str:
     return " and ".join(clauses) + "." if clauses else ""
 
 
+def listed(sounds: Sequence[Sound]) -> str:
+    """`dog barking, probably rain falling.`: the evidence as a list; empty for silence."""
+    return ", ".join(map(claim, sounds)) + "." if sounds else ""
+
+
 def heard(sounds: Sequence[Sound]) -> str:
     """`Heard: dog barking and probably rain falling.`: the evidence as the language model is told of it."""
     return "Heard: " + " and ".join(claim(sound) for sound in sounds) + "." if sounds else ""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +54,7 @@ Example = tuple[Tensor, list[int], list[int]]  # visual tokens (n, d), prompt id
 def tokenizer() -> PreTrainedTokenizerFast:
     """Whole words, of all that nano is asked and can say."""
     sounds = [Sound(label, sure) for label in (*SAYABLE, OTHER) for sure in (0.4, 0.6, 1.0)]
-    texts = [wording.heard(sounds), wording.sentence(sounds), listed(sounds), PLAIN_TEMPLATE.format(content="")]
+    texts = [wording.heard(sounds), wording.sentence(sounds), wording.listed(sounds), PLAIN_TEMPLATE.format(content="")]
     texts += [*PROMPTS, *LISTS]
     words = Tokenizer(models.WordLevel(unk_token="<unk>"))
     words.normalizer = normalizers.Replace(Regex(r"\s+"), " ")
@@ -66,11 +65,6 @@ def tokenizer() -> PreTrainedTokenizerFast:
         tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
         additional_special_tokens=[IMAGE],
     )  # fmt: skip
-
-
-def listed(sounds: Sequence[Sound]) -> str:
-    """`dog barking, probably rain falling.`: the answer to a prompt that asks for a list."""
-    return ", ".join(map(wording.claim, sounds)) + "."
 
 
 def warm(model: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -133,7 +127,7 @@ class Examples:
         sounds = [Sound(label, 1.0 if kind == "missing" else float(rng.uniform(0.3, 1.1))) for label in truth]
         words = "" if kind == "missing" else wording.heard(sounds)
         prompt = DEFAULT_PROMPT if rng.random() < 0.7 else str(rng.choice((*PROMPTS, *LISTS)))
-        answer = listed(sounds) if prompt in LISTS else wording.sentence(sounds)
+        answer = wording.listed(sounds) if prompt in LISTS else wording.sentence(sounds)
         tokens = self._picture(i, unselected, rng)
         content = f"{prompt}\n{IMAGE * len(tokens)}\n{words}".strip()
         ids = self._words(PLAIN_TEMPLATE.format(content=content)).input_ids
