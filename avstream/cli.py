@@ -114,6 +114,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("devices", help="list cameras and microphones, and what to type").set_defaults(run=list_devices)
     doctor = commands.add_parser("doctor", help="what works on this machine, and how to mend what does not")
     doctor.set_defaults(run=examine)
+    doctor.add_argument("--mic", metavar="WHICH", help="listen to this one (default: the system's), or `none`")
+    doctor.add_argument("--camera", metavar="WHICH", help="try this camera: a number or an address (rtsp, http, udp)")
     live.add_broker_options(doctor)
     listing = commands.add_parser("presets", help="list the presets: size, licence, whether present")
     listing.add_argument("--encoders", action="store_true", help="list the audio encoders instead, for --audio")
@@ -141,7 +143,14 @@ def examine(options: argparse.Namespace) -> int:
 
     console = Console(highlight=False)
     with console.status("looking"):
-        found = checks(options.mqtt, password_file=options.mqtt_password_file, cafile=options.mqtt_cafile)
+        found = checks(
+            options.mqtt,
+            password_file=options.mqtt_password_file,
+            cafile=options.mqtt_cafile,
+            mic=options.mic,
+            camera=options.camera,
+            say=console.print,
+        )
     return print_checks(console, found)
 
 

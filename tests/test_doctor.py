@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import shutil
+import subprocess
 import sys
 import time
 from importlib import metadata
@@ -11,13 +12,15 @@ import pytest
 from rich.console import Console
 
 from avstream import checkpoints
-from avstream.doctor import machine, models
+from avstream.doctor import machine, models, senses
 from avstream.doctor.broker import check_broker
 from avstream.doctor.check import Check
 from avstream.doctor.report import checks, print_checks, run
 from tests.broker import Certificates, Mosquitto
 from tests.display import x_server
 from tests.pulse import pulse_server
+from tests.stream_servers import sending
+from tests.synth import make_movie
 from tests.system import free_port
 
 SECRET = "hunter2"
@@ -30,22 +33,69 @@ def shown(done, capsys, width=80):
 
 def test_all_checks_on_this_machine_with_its_parts_there(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
+    said = []
     with pulse_server() as pulse, x_server() as (display, _), Mosquitto(tmp_path) as broker:
         for name, value in {**pulse.env, "DISPLAY": display}.items():
             monkeypatch.setenv(name, value)
-        done = checks(f"mqtt://127.0.0.1:{broker.port}/home")
+        pulse.play(tone(tmp_path / "tone.wav", seconds=120))
+        with sending(make_movie(tmp_path / "a.ts", duration_s=4.0)) as sender:
+            done = checks(f"mqtt://127.0.0.1:{broker.port}/home", camera=sender.url, say=said.append)
+    assert said == ["speak now: listening for 3 s"]
     assert [check for check in done if check.ok is False] == []
     found = {check.name: check for check in done}
-    needed = {"Python", "packages", "this folder", "microphones", "codecs", "display", "nano models"}
+    (name,) = (name for name in found if name.startswith("camera "))
+    assert found[name].ok and "first picture after" in found[name].found and "with sound" in found[name].found
+    assert "dBFS at the loudest" in found["hearing"].found and "MB free; nano needs" in found["memory"].found
+    needed = {
+        "hearing",
+        "memory",
+        "Python",
+        "packages",
+        "this folder",
+        "microphones",
+        "codecs",
+        "display",
+        "nano models",
+    }
     assert found["MQTT broker"].ok
     assert {name for name, check in found.items() if check.ok} >= needed
-    assert "by default default" in found["microphones"].found
+    assert "by default " in found["microphones"].found
     assert "torch 2." in found["packages"].found
     assert " ms" in found["nano models"].found
     code, text = shown(done, capsys)
     assert code == 0
     assert max(map(len, text.splitlines())) <= 80
     assert "FAIL" not in text and text.splitlines()[-1].startswith("all well")
+
+
+def tone(path, seconds):
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", f"sine=440:d={seconds}", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def test_a_microphone_that_gives_nothing_is_not_called_well(monkeypatch):
+    with pulse_server() as pulse:
+        for name, value in pulse.env.items():
+            monkeypatch.setenv(name, value)
+        muted = senses.microphone("", lambda words: None)
+    assert muted.ok is False and "digital silence" in muted.found and "unmute it" in muted.mend
+    gone = senses.microphone("no such microphone", lambda words: None)
+    assert gone.ok is False and gone.mend
+
+
+def test_a_camera_that_is_not_there_is_said_without_its_password():
+    check = senses.camera(f"rtsp://me:{SECRET}@127.0.0.1:{free_port()}/live")
+    assert check.ok is False and check.mend and SECRET not in f"{check.name} {check.found} {check.mend}"
+
+
+def test_memory_that_will_not_do_is_a_failed_line(monkeypatch):
+    monkeypatch.setattr(senses, "free_memory_mib", lambda: 100)
+    assert senses.memory().ok is False
+    monkeypatch.setattr(senses, "free_memory_mib", lambda: senses.NEEDS_MIB + 2 * senses.FURTHER_MIB)
+    assert senses.memory().ok and "up to 3" in senses.memory().found
+    monkeypatch.undo()
+    assert 50 < senses.free_memory_mib() < 10_000_000
 
 
 def test_lines_say_state_in_words_and_how_to_mend(capsys):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avstream.doctor import machine, models
+from avstream.doctor import machine, models, senses
 from avstream.doctor.check import REINSTALL, Check
 from avstream.workers import NoAnswerError, within
 
@@ -24,11 +24,26 @@ WORDS = {True: ("ok", "green"), None: ("--", "yellow"), False: ("FAIL", "bold re
 
 
 def checks(
-    mqtt_url: str | None = None, *, password_file: Path | None = None, cafile: Path | None = None
+    mqtt_url: str | None = None,
+    *,
+    password_file: Path | None = None,
+    cafile: Path | None = None,
+    mic: str | None = None,
+    camera: str | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> list[Check]:
-    """Every check, in the order in which they are shown; it takes some seconds, most of them for torch."""
+    """Every check, in the order in which they are shown; it takes some seconds, most of them for torch.
+
+    `mic` is the microphone to listen to, by default the system's if there is one, and `camera` one to look through;
+    `say` is called with what the user is to do meanwhile.
+    """
     quick = [machine.python, machine.packages, machine.folder, machine.microphones]
     done = [run(function, LIMIT_S) for function in quick]
+    if mic not in (None, "none") or (mic is None and done[-1].ok):
+        done.append(run(lambda: senses.microphone(mic or "", say), 4 * LIMIT_S, "hearing"))
+    if camera is not None:
+        done.append(run(lambda: senses.camera(camera), 5 * LIMIT_S, "camera"))
+    done.append(run(senses.memory, LIMIT_S))
     slow = [machine.cameras, machine.codecs, machine.display]
     slow += [models.cpu, models.gpu, models.nano, models.presets_here, models.cache]
     done += [run(function, SLOW_S) for function in slow]
