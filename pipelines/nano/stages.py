@@ -1,0 +1,184 @@
+"""The stages of a training run, each resumable and skipped when it is done.
+
+prepare    samples, mels in several variants and the teacher's vectors
+base       all labels; no outside kind is heard
+group-0..2 fine-tuned with outside kinds as unknown, but for one group of them: what is claimed of that group is honest
+final      fine-tuned with all outside kinds; this one is shipped
+calibrate  on held sources: their labels by the final network, outside kinds by the network that never heard them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipelines.nano.calibration import Logits, collect, fit, joined
+from pipelines.nano.checks import quick
+from pipelines.nano.export_listener import Calibration, trained
+from pipelines.nano.listener import KNOWN, Listener
+from pipelines.nano.teacher import Teacher, load_teacher
+from pipelines.nano.training import Log, Trainer, train
+from pipelines.sounds.crops import Crops, Sounds
+from pipelines.sounds.made import all_made
+from pipelines.sounds.mels import Elsewhere, write_variant
+from pipelines.sounds.recordings import SEED, Store, gather, readable, write_store
+from pipelines.sounds.vocabulary import LEFT_OUT, left_out_group, outside_kinds
+from pipelines.sounds.yamnet import Yamnet
+
+Row = dict[str, object]
+VARIANTS = 6  # of each sound's mels: as recorded, and five times as heard elsewhere
+BASE_RATE, FINE_RATE = (2.5e-3, 5e-4), (6e-4, 5e-6)
+BASE_UNKNOWN, FINE_UNKNOWN = 6.0, 11.0  # how often an unknown sound is drawn, a label counting 1
+SURE = 0.6  # an unlabelled recording that the teacher knows so surely is not taken for unknown
+OUTSIDE = frozenset(outside_kinds())
+
+
+@dataclass
+class Run:
+    """Where a run lives and what it is given."""
+
+    folder: Path
+    sounds: Path
+    data: Path | None
+    yamnet: Path | None
+    size: int = 64
+    variants: int = VARIANTS
+    batches: tuple[int, int] = (36, 8)  # of each kind of crop, to calibrate on: of known sounds, of each unknown group
+
+    @property
+    def log(self) -> Log:
+        """The run's log."""
+        return Log(self.folder / "log.jsonl")
+
+    def stores(self) -> list[Sounds]:
+        """Recordings and made sounds."""
+        return [Sounds(self.folder / "real"), Sounds(self.folder / "made")]
+
+
+def prepare(run: Run) -> list[str]:
+    """Write the stores, their mels and the teacher's vectors; what is there is kept. Returns unreadable recordings."""
+    bad: list[str] = []
+    real, made = run.folder / "real", run.folder / "made"
+    if not (real / "rows.json").exists():
+        found = gather(run.sounds, run.data / "esc10" if run.data else None)
+        count = write_store(real, readable(run.sounds, found, bad))
+        (run.folder / "unreadable.txt").write_text("".join(f"{line}\n" for line in bad))
+        run.log(stage="prepare", recordings=count, unreadable=len(bad))
+    if not (made / "rows.json").exists():
+        run.log(stage="prepare", made=write_store(made, all_made(run.data)))
+    store = Store(real)
+    elsewhere = Elsewhere([store[i] for i, row in enumerate(store.rows) if row["kind"] == "rir"], SEED)
+    for folder in (real, made):
+        for variant in range(run.variants):
+            if not (folder / f"mel-{variant}.json").exists():
+                write_variant(Store(folder), folder, variant, elsewhere)
+                run.log(stage="prepare", variant=variant, of=folder.name)
+        if run.yamnet is not None and not (folder / "yamnet.npz").exists():
+            ask(Yamnet(run.yamnet), folder)
+            run.log(stage="prepare", teacher=folder.name)
+    return bad
+
+
+def ask(yamnet: Yamnet, folder: Path) -> None:
+    """Write the teacher's vectors of a store."""
+    store, embeddings, scores, offsets = Store(folder), [], [], [0]
+    for i in range(len(store)):
+        vectors, said = yamnet(store[i])
+        embeddings.append(vectors.astype(np.float16))
+        scores.append(said.astype(np.float16))
+        offsets.append(offsets[-1] + len(vectors))
+    np.savez(folder / "yamnet.part.npz", embeddings=np.concatenate(embeddings), scores=np.concatenate(scores),
+             offsets=np.array(offsets))  # fmt: skip
+    (folder / "yamnet.part.npz").replace(folder / "yamnet.npz")
+
+
+def is_train(row: Row) -> bool:
+    """Whether a row may be learned from, if its kind may."""
+    return row["split"] == "train"
+
+
+def known_to(teacher: Teacher | None, stores: list[Sounds]) -> set[str]:
+    """Unlabelled recordings in which the teacher surely hears a label: they are not unknown."""
+    out: set[str] = set()
+    for store in stores:
+        if teacher is None or store.vectors is None:
+            continue
+        for i, row in enumerate(store.rows):
+            if row["kind"] == "unlabelled":
+                own = store.vectors[store.offsets[i] : store.offsets[i + 1]].astype(np.float32)
+                with torch.no_grad():
+                    if teacher(torch.from_numpy(own)[None])[0, :KNOWN].sigmoid().max() > SURE:
+                        out.add(str(row["path"]))
+    return out
+
+
+def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], start: str | None) -> bool:
+    """Train one network for `minutes`, on all rows but those `without`; True when it is complete, False when stopped."""
+    torch.manual_seed(SEED)
+    stores = run.stores()
+    teacher = None
+    if stores[0].vectors is not None:
+        base_only = lambda row: is_train(row) and row["kind"] not in OUTSIDE  # noqa: E731
+        teacher = load_teacher(run.folder / "teacher.pt", stores, base_only, SEED)
+    not_unknown = known_to(teacher, stores)
+
+    def keep(row: Row) -> bool:
+        return is_train(row) and not without(row) and row["path"] not in not_unknown
+
+    crops = Crops(stores, keep, SEED, BASE_UNKNOWN if start is None else FINE_UNKNOWN)
+    rate = BASE_RATE if start is None else FINE_RATE
+    trainer = Trainer(Listener(), rate, minutes, run.folder / f"{name}.pt")
+    if not trainer.restore() and start is not None:
+        trainer.start_from(run.folder / f"{start}.pt")
+    if trainer.elapsed_s < trainer.budget_s:
+        report = quick(stores[0], lambda row: row["kind"] in OUTSIDE and without(row))
+        train(trainer, teacher, crops, run.size, run.log, report)
+    return not trainer.stopped
+
+
+def of_group(group: int) -> Callable[[Row], bool]:
+    """Whether a row's kind is of a left-out group."""
+    return lambda row: row["kind"] in OUTSIDE and left_out_group(str(row["kind"])) == group
+
+
+def base(run: Run, minutes: float) -> bool:
+    """See the module."""
+    return learn(run, "base", minutes, lambda row: row["kind"] in OUTSIDE, None)
+
+
+def groups(run: Run, minutes: float) -> bool:
+    """See the module."""
+    return all(learn(run, f"group-{g}", minutes, of_group(g), "base") for g in range(LEFT_OUT))
+
+
+def final(run: Run, minutes: float) -> bool:
+    """See the module."""
+    return learn(run, "final", minutes, lambda row: False, "base")
+
+
+def held_logits(run: Run, stores: list[Sounds], network: Listener, unknown: Callable[[Row], bool] | None,
+                batches: int) -> Logits:  # fmt: skip
+    """Logits of held sources (or of unknown ones alone), half as recorded, half mixed and surrounded."""
+
+    def keep(row: Row) -> bool:
+        if unknown is not None:
+            return unknown(row)
+        return row["split"] == "held" and row["kind"] not in OUTSIDE
+
+    parts = [Crops(stores, keep, SEED + 1, 2.0, plain=plain) for plain in (True, False)]
+    return joined([collect(network, crops, batches, size=run.size) for crops in parts])
+
+
+def calibrated(run: Run, name: str = "final", heard_by: tuple[int, ...] = tuple(range(LEFT_OUT))) -> Calibration:
+    """Fit a network's calibration, with the outside kinds of the groups `heard_by`, each by its own network."""
+    stores = run.stores()
+    parts = [held_logits(run, stores, trained(run.folder / f"{name}.pt"), None, run.batches[0])]
+    for g in heard_by:
+        if (run.folder / f"group-{g}.pt").exists():
+            network = trained(run.folder / f"group-{g}.pt")
+            parts.append(held_logits(run, stores, network, of_group(g), run.batches[1]))
+    return fit(joined(parts), "held sources of each label, and outside kinds by networks that never heard them")

@@ -1,0 +1,86 @@
+"""A teacher of nano's own names on YAMNet's vectors: one hidden layer, trained on the clips; it is not shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipelines.nano.listener import NAMES, TEACHER_DIM
+from pipelines.sounds.crops import Sounds
+from pipelines.sounds.truth import targets
+from pipelines.sounds.vocabulary import LABELS
+
+STEPS, BATCH = 2000, 128
+
+
+class Teacher(nn.Module):
+    """Vectors (n, times, 1024) -> logits (n, names) from their mean and maximum over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2 * TEACHER_DIM))
+        self.register_buffer("scale", torch.ones(2 * TEACHER_DIM))
+        self.layers = nn.Sequential(nn.Dropout(0.5), nn.Linear(2 * TEACHER_DIM, 512), nn.ReLU(), nn.Dropout(0.4),
+                                    nn.Linear(512, len(NAMES)))  # fmt: skip
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        pooled = torch.cat([vectors.mean(1), vectors.amax(1)], 1)
+        return self.layers((pooled - self.mean) / self.scale)
+
+
+def pooled(stores: list[Sounds], keep: object) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, np.ndarray]:
+    """(n, 2, 1024) mean and maximum of each kept clip, targets, weights, and the chance to be drawn."""
+    x, kinds = [], []
+    for store in stores:
+        if store.vectors is None:
+            continue
+        for i, row in enumerate(store.rows):
+            if row["kind"] in LABELS and keep(row):  # type: ignore[operator]
+                own = store.vectors[store.offsets[i] : store.offsets[i + 1]].astype(np.float32)
+                x.append(np.stack([own.mean(0), own.max(0)]))
+                kinds.append(row["kind"])
+    told = [targets(kind) for kind in kinds]
+    counts = {kind: kinds.count(kind) for kind in set(kinds)}
+    chance = np.array([counts[kind] ** -0.8 for kind in kinds])
+    return (torch.from_numpy(np.stack(x)), torch.from_numpy(np.stack([t for t, _ in told])),
+            torch.from_numpy(np.stack([w for _, w in told])), chance / chance.sum())  # fmt: skip
+
+
+def train_teacher(stores: list[Sounds], keep: object, seed: int) -> Teacher:
+    """Train it: between-class mixing of vectors, binary cross-entropy. Half a minute."""
+    torch.manual_seed(seed)
+    rng, teacher = np.random.default_rng([seed, 91]), Teacher()
+    x, y, w, chance = pooled(stores, keep)
+    flat = x.flatten(1)
+    teacher.mean.copy_(flat.mean(0))
+    teacher.scale.copy_(flat.std(0) + 0.05)
+    optimizer = torch.optim.AdamW(teacher.parameters(), lr=1e-3, weight_decay=0.05)
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * 0.5 * (1 + np.cos(np.pi * step / STEPS))
+        a, b = rng.choice(len(x), (2, BATCH), p=chance)
+        share = torch.from_numpy(rng.beta(0.4, 0.4, (BATCH, 1))).float()
+        share = torch.maximum(share, 1 - share)
+        pair = share * flat[a] + (1 - share) * flat[b]
+        logits = teacher.layers((pair - teacher.mean) / teacher.scale)
+        goal = share * y[a] + (1 - share) * y[b]
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, goal, weight=w[a] * w[b], reduction="sum") / BATCH
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return teacher.eval()
+
+
+def load_teacher(path: Path, stores: list[Sounds], keep: object, seed: int) -> Teacher:
+    """The teacher of a run, trained at the first call."""
+    if path.exists():
+        teacher = Teacher()
+        teacher.load_state_dict(torch.load(path, weights_only=True))
+        return teacher.eval()
+    teacher = train_teacher(stores, keep, seed)
+    torch.save(teacher.state_dict(), path)
+    return teacher
