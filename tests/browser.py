@@ -8,8 +8,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.stream_servers import free_port
-from tests.system import need
+from tests.system import free_port, need
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's own name for a reference
 TAB, ENTER, SPACE = "\ue004", "\ue007", " "
