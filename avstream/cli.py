@@ -17,7 +17,7 @@ from avstream.commands import compare, file, live, mqtt
 from avstream.commands.options import INTERRUPTED, say
 from avstream.commands.signals import InterruptedBySignal
 from avstream.config import presets
-from avstream.errors import AvstreamError
+from avstream.errors import AvstreamError, ConfigError
 
 LETTING_GO_S = 0.4  # for threads that were told to end
 EXAMPLES = """\
@@ -38,6 +38,11 @@ HEARS = "It hears 21 everyday sounds with the embedded `nano` models, offline; o
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and give its exit code; an error is one line on stderr, or a traceback with --debug."""
+    try:
+        check_dashes(sys.argv[1:] if arguments is None else arguments)
+    except AvstreamError as error:
+        say(str(error))
+        return error.exit_code
     options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
@@ -55,6 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say(f"internal error: {type(error).__name__}: {error}; --debug shows where")
         return AvstreamError.exit_code
+
+
+def check_dashes(arguments: Sequence[str]) -> None:
+    """Raises ConfigError for a file whose name looks like an option; argparse would ask for the file."""
+    for word in arguments:
+        if word.startswith("-") and len(word) > 1 and os.path.isfile(word):
+            raise ConfigError(f"the name of the file {word} begins with a dash, as options do", f"write ./{word}")
 
 
 def entry() -> NoReturn:

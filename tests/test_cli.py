@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ def narrated(movie, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     done = avstream_process(
         "file", movie, "--srt", out / "a.srt", "--vtt", out / "a.vtt", "--jsonl", out / "a.jsonl",
-        "--render", out / "a.mp4", "--events", out / "a.csv",
+        "--render", out / "a.mp4", "--events", out / "a.csv", "--timings",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done, out
@@ -94,6 +95,24 @@ def test_the_end_of_a_run_shows_windows_speed_and_stages(narrated):
         assert f"{stage} " in done.stdout.split("p50/p95")[1]
 
 
+def test_a_file_whose_name_begins_with_a_dash_gets_a_hint(movie, tmp_path, monkeypatch):
+    shutil.copy(movie, tmp_path / "-a.mp4")
+    monkeypatch.chdir(tmp_path)
+    done = avstream("file", "-a.mp4")
+    assert done.returncode == 2 and "begins with a dash, as options do; write ./-a.mp4" in done.stderr
+    assert avstream("file", "./-a.mp4", "--end", "1").returncode == 0
+
+
+def test_a_name_in_no_known_encoding_gives_json_that_every_program_reads(movie, tmp_path):
+    strange = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
+    shutil.copy(movie, strange)
+    done = avstream_process("file", os.fsdecode(strange), "--jsonl", tmp_path / "a.jsonl", "--end", "1")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "a.jsonl").read_bytes().decode("utf-8")
+    assert "\\ud" not in text, "no half of a character"
+    assert {line["source"] for line in parsed(text)[0]} == {"caf\ufffd.mp4"}
+
+
 def test_a_muted_movie_claims_nothing(tmp_path):
     quiet = make_movie(tmp_path / "quiet.mp4", tone=None)
     done = avstream("file", quiet, "--jsonl", tmp_path / "a.jsonl", "--srt", tmp_path / "a.srt")
@@ -116,6 +135,8 @@ def test_sound_only_and_picture_only(tmp_path, what):
     lines, _ = parsed(done.stdout)
     assert lines and (tmp_path / "r.mp4").stat().st_size > 1000
     assert any(line["sounds"] for line in lines) == ("video" in what)
+    assert ("has no sound track" in done.stderr) == ("audio" in what)
+    assert "p50/p95" not in done.stdout + done.stderr, "that is for who asks with --timings"
 
 
 def test_several_movies_go_to_a_folder_and_one_json(tmp_path, movie):

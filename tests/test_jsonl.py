@@ -51,7 +51,7 @@ def test_a_name_in_no_known_encoding_is_still_json(tmp_path):
     sink.open(INFO)
     sink.write(narration("caf\udce9.mp4"))
     sink.close()
-    assert json.loads((tmp_path / "a.jsonl").read_text(encoding="utf-8"))["source"] == "caf\udce9.mp4"
+    assert json.loads((tmp_path / "a.jsonl").read_text(encoding="utf-8"))["source"] == "caf\ufffd.mp4"
 
 
 def test_standard_output_has_json_alone_and_stays_open(capsys, tmp_path):

@@ -71,6 +71,7 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--jsonl", metavar="PATH", help="a JSON object for each window and event, all movies; - is standard output"
     )
+    group.add_argument("--timings", action="store_true", help="say at the end how long each stage took")
 
 
 def narrate_files(options: argparse.Namespace) -> int:
@@ -92,7 +93,9 @@ def narrate_files(options: argparse.Namespace) -> int:
                     narrator = narrator or load_narrator(settings, options.heatmap, console)
                     narrator.overruled = 0
                     runner.run(narrate_stream(stream, narrator, signals))
-                    conclude(stream.report, narrator, console)
+                    conclude(stream.report, narrator, console, timings=options.timings)
+                    if not stream.source.info.has_audio:
+                        say(f"warning: {movie}: this movie has no sound track: nothing can be heard in it")
                     codes.append(stream.report.exit_code)
             except AvstreamError as error:
                 if options.debug or error.exit_code != SourceError.exit_code:
@@ -189,7 +192,7 @@ def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> li
     return sinks
 
 
-def conclude(report: Report, narrator: Narrator, console: Console) -> None:
+def conclude(report: Report, narrator: Narrator, console: Console, *, timings: bool) -> None:
     """Print how it went; warnings and errors go to stderr."""
     for warning in report.warnings:
         say(f"warning: {warning}")
@@ -201,7 +204,7 @@ def conclude(report: Report, narrator: Narrator, console: Console) -> None:
         markup=False,
     )
     stages = report.percentiles()
-    if stages:
+    if stages and timings:
         console.print(
             "p50/p95 ms a window: " + ", ".join(f"{name} {p50:.1f}/{p95:.1f}" for name, (p50, p95) in stages.items()),
             markup=False,

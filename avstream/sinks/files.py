@@ -33,6 +33,11 @@ def why(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error).lower()
 
 
+def utf8(text: str) -> bytes:
+    """The text as UTF-8 that every program takes: a byte of a file name in no known encoding is U+FFFD."""
+    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text).encode()
+
+
 def check_output(path: str | Path) -> Path:
     """The real path of an output (links followed), which a new file can be written to. Raises SinkError."""
     try:
@@ -93,8 +98,7 @@ class _TextFile:
     def write(self, text: str) -> None:
         """Append a complete piece, or nothing: what fits only partly is taken back. Raises SinkError."""
         assert self._file is not None
-        # A lone surrogate, from a file name in no known encoding, is written as JSON and people can read it.
-        rest = memoryview(text.encode("utf-8", "backslashreplace"))
+        rest = memoryview(utf8(text))
         size = len(rest)
         try:
             while rest:
@@ -172,7 +176,7 @@ class LogFile(_TextFile):
 
     def write(self, text: str) -> None:
         """Append a line, after a rotation if one is due. Raises SinkError."""
-        if self._is_due(len(text.encode("utf-8", "backslashreplace"))):
+        if self._is_due(len(utf8(text))):
             self._put_aside()
         elif not is_special(self.path) and not self._is_ours():
             self.close()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from avstream.errors import SinkError
 from avstream.records import Narration, SoundEvent, StreamInfo
 from avstream.sinks.base import Sink
-from avstream.sinks.files import LogFile, PartFile, why
+from avstream.sinks.files import LogFile, PartFile, utf8, why
 
 
 class JsonlSink(Sink):
@@ -63,7 +63,7 @@ class JsonlSink(Sink):
             self._file.close()
 
     def _print(self, line: str) -> None:
-        data = line.encode("utf-8", "backslashreplace")
+        data = utf8(line)
         binary = getattr(self._stdout, "buffer", None)
         if binary is None:  # a stand-in without bytes below it, as in a notebook
             self._stdout.write(data.decode())

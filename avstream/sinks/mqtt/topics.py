@@ -16,6 +16,7 @@ from typing import Any
 
 from avstream.records import Narration, SoundEvent
 from avstream.redact import hide
+from avstream.sinks.files import utf8
 from avstream.wording import OTHER, words
 
 HOME_ASSISTANT = "homeassistant"  # its discovery prefix; it says `online` at homeassistant/status when it starts
@@ -67,7 +68,7 @@ def encode(value: Any) -> bytes:
     """Text as it is, anything else as JSON; no address in it shows a user or a password, wherever it stands."""
     clean = _hidden(value)
     text = clean if isinstance(clean, str) else json.dumps(clean, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace")
+    return utf8(text)
 
 
 def _hidden(value: Any) -> Any:
