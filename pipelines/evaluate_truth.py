@@ -34,9 +34,8 @@ from avstream.vocabulary import OTHER
 from avstream.windows import Windower
 from avstream.wording import sentence
 from pipelines.evaluate_nano import blackened, labels, windows_of
-from pipelines.nano.labels import LABELS
 from pipelines.scenes.compose import compose
-from pipelines.scenes.sounds import EVENTS, RATE_HZ, STEADY, made
+from pipelines.scenes.sound_bank import EVENTS, RATE_HZ, STEADY, made
 
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".wav", ".ogg", ".flac", ".mp3"}
 LEAD_S, TAIL_S = 3.0, 3.0  # silence around a sound whose onset is asked for
