@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from avstream import __version__
-from avstream.commands import compare, file, live, mqtt
+from avstream.commands import compare, file, labels, live, mqtt
 from avstream.commands.options import INTERRUPTED, say
 from avstream.commands.signals import InterruptedBySignal
 from avstream.config import presets
@@ -27,13 +27,14 @@ examples:
   avstream live --camera 0 --window          show what sounds, as it happens
   avstream doctor                            what works on this machine, and how to mend what does not
   avstream presets                           the models to choose from
+  avstream labels                            the sounds that can be heard
 
 each command has a --help of its own
 
 exit codes: 0 done, 1 internal error, 2 usage or configuration, 3 source, 4 model, 5 output, 130 interrupted,
 143 terminated
 """
-HEARS = "It hears 21 everyday sounds with the embedded `nano` models, offline; other presets use larger ones."
+HEARS = "It hears 67 sounds of homes with the embedded `nano` models, offline; other presets use larger ones."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
         ("file", file, "narrate movies or sound files"),
         ("live", live, "narrate cameras, microphones and network streams"),
         ("compare", compare, "encoders and alignments side by side on your clips, as a page"),
+        ("labels", labels, "list the sounds that can be heard, and the general words for them"),
         ("mqtt", mqtt, "remove a stream from an MQTT broker and from Home Assistant"),
     ):
         command = commands.add_parser(
@@ -131,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
     live.add_broker_options(doctor)
     listing = commands.add_parser("presets", help="list the presets: size, licence, whether present")
     listing.add_argument("--encoders", action="store_true", help="list the audio encoders instead, for --audio")
+    listing.add_argument("--listeners", action="store_true", help="list the listeners instead, for --listener")
     listing.set_defaults(run=list_presets)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show a traceback when something goes wrong")
@@ -170,6 +173,8 @@ def list_presets(options: argparse.Namespace) -> int:
     """`avstream presets`: what there is, and what of it is on this machine."""
     if options.encoders:
         return list_encoders()
+    if options.listeners:
+        return labels.list_listeners()
     from rich.console import Console
     from rich.table import Table
 

@@ -195,11 +195,11 @@ def tower_of(folder: Path) -> CLIPVisionModel:
     return tower
 
 
-def run(corpus: Path, vision: Path, steps: int, seed: int, resume: bool) -> None:
+def run(corpus: Path, vision: Path, steps: int, crops: int, seed: int, resume: bool) -> None:
     """Train on top of the exported listener, projection and tower, and write the bundle's llava/."""
     torch.manual_seed(seed)
     tower = tower_of(vision)
-    sounds, scenes = hear(corpus, "train", 4096, seed + 1), see(tower, 512, seed + 2, DRAWN)
+    sounds, scenes = hear(corpus, "train", crops, seed + 1), see(tower, crops // 8, seed + 2, DRAWN)
     projection = ProjectionMLP.load(NANO / "alignment.safetensors")
     words = tokenizer()
     model = assemble(tower, words)
@@ -216,12 +216,13 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--vision", type=Path, default=Path("runs/nano/vision/tower"))
     parser.add_argument("--steps", type=int, default=1300)
+    parser.add_argument("--crops", type=int, default=4096, help="sounds to learn from (default: 4096)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="start from the shipped language model")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("medium")
-    run(args.corpus, args.vision, args.steps, args.seed, args.resume)
+    run(args.corpus, args.vision, args.steps, args.crops, args.seed, args.resume)
 
 
 if __name__ == "__main__":

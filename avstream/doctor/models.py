@@ -90,6 +90,17 @@ def presets_here() -> Check:
     return Check("presets", True, ", ".join(lines))
 
 
+def listeners() -> Check:
+    """Who can hear on this machine, and what the others lack."""
+    from avstream import checkpoints
+    from avstream.listeners.names import NAMES
+
+    lacking = {name: checkpoints.listener_missing(name) for name in NAMES}
+    here = ", ".join(name for name, lack in lacking.items() if not lack)
+    rest = "; ".join(f"{name}: {lack}" for name, lack in lacking.items() if lack)
+    return Check("listeners", True, f"{here} here" + (f"; {rest}" if rest else ""))
+
+
 def cache() -> Check:
     """The hub's cache, which only the larger presets need."""
     from huggingface_hub.constants import HF_HUB_CACHE

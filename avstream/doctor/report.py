@@ -45,7 +45,7 @@ def checks(
         done.append(run(lambda: senses.camera(camera), 5 * LIMIT_S, "camera"))
     done.append(run(senses.memory, LIMIT_S))
     slow = [machine.cameras, machine.codecs, machine.display]
-    slow += [models.cpu, models.gpu, models.nano, models.presets_here, models.cache]
+    slow += [models.cpu, models.gpu, models.nano, models.presets_here, models.listeners, models.cache]
     done += [run(function, SLOW_S) for function in slow]
     if mqtt_url is not None:
         done.append(run(lambda: visit_broker(mqtt_url, password_file, cafile), 2 * LIMIT_S, "MQTT broker"))
