@@ -7,19 +7,20 @@ and the place is the localizer's, or is not told.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from avstream import wording
 from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
 from avstream.encoders.picture import PictureTokens
-from avstream.errors import ModelError
+from avstream.errors import ConfigError, ModelError
 from avstream.level import SILENCE_DBFS, loudness_dbfs
 from avstream.listeners.base import Claim, Listener, claims
 from avstream.loading import Models
@@ -28,8 +29,10 @@ from avstream.localization.similarity import heatmap
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.sentences import agrees
 from avstream.substitution import substitute
+from avstream.windows import WINDOW_S
 
 Shown = Literal["source", "similarity"]
+MOST_CHANNELS = 32
 
 
 class Narrator:
@@ -42,13 +45,32 @@ class Narrator:
     def __init__(self, models: Models, shown: Shown = "source") -> None:
         self.overruled = 0  # sentences of the language model that did not agree with the evidence
         self._models, self._shown = models, shown
+        self._lock = threading.Lock()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The sounds that it can hear."""
+        return self._models.listener.labels
+
+    def narrate(self, samples: ArrayLike, rate_hz: int, picture: NDArray[np.uint8] | None = None) -> Narration:
+        """What sounds in up to WINDOW_S (3 s) of sound, with the picture that it belongs to.
+
+        `samples` are (n,) or (channels, n), floats in [-1, 1] or int16; `picture` is RGB uint8 (H, W, 3). From one
+        picture nothing can be told about what moves with the sound: `narrate_window` takes motion. Raises ConfigError
+        for arrays of another form, ModelError when the memory runs out.
+        """
+        audio = audio_of(samples, rate_hz)
+        end_s = audio.shape[1] / rate_hz
+        frames = () if picture is None else (VideoFrame(end_s / 2, checked_picture(picture)),)
+        return self.narrate_window(Window(0, 0.0, end_s, 0.0, end_s, frames, audio, rate_hz), "samples")
 
     def narrate_window(self, window: Window, source: str) -> Narration:
-        """What sounds in the window, whatever it holds: any sound, any picture, or none. Raises ModelError when
-        the memory runs out.
+        """What sounds in the window, whatever it holds: any sound, any picture, or none. Safe to call from several
+        threads, which wait for each other. Raises ModelError when the memory runs out.
         """
         try:
-            return self._narrate(window, source)
+            with self._lock:
+                return self._narrate(window, source)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's, unimported
                 raise
@@ -105,6 +127,31 @@ class Narrator:
             return sentence
         self.overruled += 1
         return wording.sentence(sounds)
+
+
+def audio_of(samples: ArrayLike, rate_hz: int) -> NDArray[np.float32]:
+    """Samples as float32 (channels, n). Raises ConfigError."""
+    array = np.asarray(samples)
+    form = f"{array.dtype} of the shape {array.shape}, at {rate_hz} Hz"
+    scale = 1 / 32768 if array.dtype == np.int16 else 1.0
+    if array.ndim not in (1, 2) or not array.size or not (array.dtype == np.int16 or array.dtype.kind == "f"):
+        raise ConfigError(form, "mix or cast them", "samples (n,) or (channels, n), floats in [-1, 1] or int16")
+    audio = np.atleast_2d(array).astype(np.float32) * np.float32(scale)
+    if audio.shape[0] > MOST_CHANNELS:
+        raise ConfigError(form, "transpose them", f"(channels, n) with at most {MOST_CHANNELS} channels")
+    if not 1000 <= rate_hz <= 768_000 or audio.shape[1] > round(WINDOW_S * rate_hz):
+        fix = "narrate the newest of them, or a file with avstream.narrate"
+        raise ConfigError(form, fix, f"up to {WINDOW_S:g} s of samples at 1 to 768 kHz")
+    if not np.isfinite(audio).all():
+        raise ConfigError("samples that are not finite", "replace them: numpy.nan_to_num")
+    return audio
+
+
+def checked_picture(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Raises ConfigError unless it is RGB uint8 (H, W, 3)."""
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+        raise ConfigError(f"{picture.dtype} of the shape {picture.shape}", expected="a picture, RGB uint8 (H, W, 3)")
+    return np.ascontiguousarray(picture)
 
 
 def heard_in(window: Window, listener: Listener) -> list[Claim]:

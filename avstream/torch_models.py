@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -145,11 +146,23 @@ def load_acl(settings: Settings) -> Localizer:
 
 def prepare(settings: Settings) -> tuple[torch.device, torch.dtype]:
     """The device and the type to load for, with torch's threads set. Raises ConfigError."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     device = choose_device(settings.device)
     use_threads(settings.threads, device)
     return device, choose_dtype(settings.dtype, device)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from talking and from drawing bars, and leave it as it was: others use it too."""
+    verbosity, has_bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if has_bar:
+            transformers_logging.enable_progress_bar()
 
 
 def loading(checkpoint: str, part: str, build: Callable[[Path], T]) -> T:
@@ -160,7 +173,8 @@ def loading(checkpoint: str, part: str, build: Callable[[Path], T]) -> T:
 def building(checkpoint: str, path: Path, build: Callable[[Path], T]) -> T:
     """Build a model from files; whatever these do wrong becomes a ModelError."""
     try:
-        return build(path)
+        with quiet():
+            return build(path)
     except AvstreamError:
         raise
     except Exception as error:  # transformers and safetensors raise many kinds for a damaged or foreign checkpoint
