@@ -106,13 +106,37 @@ class _Going:
     end_s: float  # if it is not heard again
     missed: int = 0
 
+    def miss(self, narration: Narration) -> None:
+        """Note a narration without it."""
+        if not self.missed:
+            shortest_s = narration.focus_end_s - narration.focus_start_s
+            silent = narration.level_dbfs < SILENCE_DBFS
+            gone_s = narration.focus_start_s if silent else narration.start_s
+            self.end_s = max(gone_s, self.event.onset_s + shortest_s)
+        self.missed += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A beginning that nobody was told of yet: as it was heard first, and the narration that it was heard in."""
+
+    sound: Sound
+    onset_s: float
+    narration: Narration
+
 
 class EventTracker:
-    """The events of one stream."""
+    """The events of one stream.
 
-    def __init__(self, source: str, rules: Rules) -> None:
-        self._source, self._rules = source, rules
+    A `patient` one, as live, where what was said can't be taken back, holds a beginning that is not sure for one
+    narration: a surer name that comes then takes its place, and its onset. A sound without a name must last for two.
+    What is sure, and what the user called urgent, is told at once.
+    """
+
+    def __init__(self, source: str, rules: Rules, *, patient: bool = False) -> None:
+        self._source, self._rules, self._patient = source, rules, patient
         self._going: dict[str, _Going] = {}
+        self._held: dict[str, _Held] = {}
         self._known_s: float | None = None  # the end of the window before
 
     def update(self, narration: Narration) -> list[SoundEvent]:
@@ -124,29 +148,59 @@ class EventTracker:
             if sound is not None and sound.confidence >= STAY * self._rules.begins_at(label):
                 told.append(self._prolong(going, sound, narration))
                 continue
-            if not going.missed:
-                shortest_s = narration.focus_end_s - narration.focus_start_s
-                silent = narration.level_dbfs < SILENCE_DBFS
-                gone_s = narration.focus_start_s if silent else narration.start_s
-                going.end_s = max(gone_s, going.event.onset_s + shortest_s)
-            going.missed += 1
+            going.miss(narration)
             over = going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S
             if over or includes(self._rules.muted, label):
                 told.append(self._end(label))
         # what is not recognized in the middle of a known sound is most likely part of it
         named_going = any(label != wording.OTHER for label in self._going)
-        for label, sound in sounds.items():
-            if sound.confidence >= self._rules.begins_at(label) and not (label == wording.OTHER and named_going):
-                told.append(self._begin(sound, narration))
+        fresh = {
+            label: sound
+            for label, sound in sounds.items()
+            if sound.confidence >= self._rules.begins_at(label) and not (label == wording.OTHER and named_going)
+        }
+        if self._patient and any(label != wording.OTHER for label in fresh):
+            fresh.pop(wording.OTHER, None)
+        onset_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
+        held, self._held = self._held, {}
+        for label, before in held.items():
+            if label in fresh:
+                told += self._begin_late(before, fresh.pop(label), narration)
+            elif any(sound.confidence > before.sound.confidence or label == wording.OTHER for sound in fresh.values()):
+                onset_s = min(onset_s, before.onset_s)  # it has its right name now
+            elif label != wording.OTHER:
+                told += self._begin_late(before, None, narration)
+        for label, sound in fresh.items():
+            if self._patient and self._is_unsure(sound):
+                self._held[label] = _Held(sound, onset_s, narration)
+            else:
+                told.append(self._begin(sound, narration, onset_s))
         self._known_s = narration.end_s
         return sorted(told, key=lambda event: event.phase != "ended")
 
     def finish(self) -> list[SoundEvent]:
         """The end of the stream: whatever goes on ends."""
-        return [self._end(label) for label in list(self._going)]
+        held, self._held = self._held.items(), {}
+        told = [self._begin(one.sound, one.narration, one.onset_s) for label, one in held if label != wording.OTHER]
+        return [*told, *(self._end(label) for label in list(self._going))]
 
-    def _begin(self, sound: Sound, narration: Narration) -> SoundEvent:
-        onset_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
+    def _is_unsure(self, sound: Sound) -> bool:
+        """Whether a beginning is to be held."""
+        unsure = sound.confidence < wording.SURE or sound.label == wording.OTHER
+        return unsure and not includes(self._rules.urgent, sound.label)
+
+    def _begin_late(self, held: _Held, sound: Sound | None, narration: Narration) -> list[SoundEvent]:
+        """Tell of what was held, and that it goes on if it is there still."""
+        if includes(self._rules.muted, held.sound.label):
+            return []
+        began = self._begin(held.sound, held.narration, held.onset_s)
+        going = self._going[held.sound.label]
+        if sound is not None:
+            return [began, self._prolong(going, sound, narration)]
+        going.miss(narration)
+        return [began]
+
+    def _begin(self, sound: Sound, narration: Narration, onset_s: float) -> SoundEvent:
         event = SoundEvent(
             id=uuid4().hex[:12],
             source=self._source,

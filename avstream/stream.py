@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from avstream.caution import Caution
 from avstream.errors import AvstreamError, SourceError
 from avstream.events import EventTracker, Rules
 from avstream.level import FLOOR_DBFS, loudness_dbfs
@@ -116,7 +117,7 @@ class Stream:
             newest=self.is_live,
         )
         self._room, self._stopped = threading.Semaphore(WINDOWS_AHEAD), False
-        self._tracker = EventTracker(self.name, self.rules)
+        self._tracker, self._caution = EventTracker(self.name, self.rules, patient=self.is_live), Caution()
         self._loudest_dbfs: float | None = None  # of what came since the last status
         self._level_dbfs, self._heard_at_s = FLOOR_DBFS, 0.0
         self._latency_s: float | None = None
@@ -189,12 +190,14 @@ class Stream:
 
     def take(self, window: Window, narration: Narration) -> None:
         """Pass on what becomes of events, and a narration."""
-        narration = self.rules.applied(narration)
+        cautious = self._caution.applied(window, narration) if self.is_live else narration
+        narration = self.rules.applied(cautious or replace(narration, sounds=(), text="", heatmap=None))
         self.report.count(window, narration)
         if self.is_live:
             self._latency_s = self.source.now_s() - window.end_s
             self.report.latencies_s.append(self._latency_s)
-        self._tell([*self._tracker.update(narration), narration])
+        events = [] if cautious is None else self._tracker.update(narration)  # of broken sound nobody knows
+        self._tell([*events, narration])
 
     def end_events(self) -> None:
         """Whatever goes on ends."""

@@ -127,6 +127,11 @@ def test_in_a_small_window_picture_and_caption_win():
     assert ink_height(out[110:]) >= 12
 
 
+def test_a_small_window_without_a_picture_is_never_empty():
+    quiet = settled(told(info=EARS), None, (320, 180))
+    assert (luminance(quiet) > 0.5).sum() > 50, "it says that it listens"
+
+
 def test_words_are_large_enough_for_three_metres():
     """A capital letter is 0.72 of the type's size; sight of 20/20 needs 5 minutes of arc, comfort twice as much."""
     layout = arrange(1280, 720, (360, 640))

@@ -174,6 +174,8 @@ class Screen:
         if blind:
             self._draw_problems(out, blind, layout.picture if layout.picture[2] else layout.view)
         self._draw_history(out, layout, now_s)
+        if layout.strip is None and not self._has_video and not self._caption.lines:
+            self._draw_listening(out, layout, problems)
         lines, strength = self._caption.lines, self._caption.strength
         if lines and strength > 0 and self._is_captioned(layout):
             _blend(self._cached("caption", (lines, layout), lambda: caption_patch(lines, layout)), out, strength)
@@ -192,6 +194,19 @@ class Screen:
     def _draw_problems(self, out: Picture, problems: tuple[Problem, ...], box: Box) -> None:
         key = tuple(replace(problem, since_s=0.0, retry_s=None) for problem in problems)
         _blend(self._cached(("problems", box), key, lambda: panels.problem_patch(problems, box)), out)
+
+    def _draw_listening(self, out: Picture, layout: Layout, problems: tuple[Problem, ...]) -> None:
+        """In a small window without a picture: that it listens; an empty one could be broken."""
+        left, top, right, bottom = layout.view
+        mark, words = self._strip(layout, problems)
+        box = (
+            left + layout.gap,
+            (top + bottom) // 2 - layout.row,
+            right - layout.gap,
+            (top + bottom) // 2 + layout.row,
+        )
+        size = layout.small
+        _blend(self._cached("strip", (mark, words, box), lambda: panels.strip_patch(mark, words, box, size)), out)
 
     def _draw_strip(self, out: Picture, layout: Layout, problems: tuple[Problem, ...]) -> None:
         assert layout.strip is not None
