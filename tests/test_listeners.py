@@ -11,6 +11,7 @@ from avstream import loading, vocabulary
 from avstream.checkpoints import listener_missing
 from avstream.config import presets
 from avstream.errors import ConfigError, ModelError
+from avstream.events import EventTracker, Rules
 from avstream.listeners import files
 from avstream.listeners.audioset import KINDS, YAMNET, any_of
 from avstream.listeners.base import Heard, claims, no_parents
@@ -19,7 +20,10 @@ from avstream.listeners.choose import open_listener
 from avstream.listeners.names import check, labels_of
 from avstream.listeners.nano import NanoListener
 from avstream.listeners.onnx_taggers import OnnxTagger, log_mels
+from avstream.narrator import Narrator
+from avstream.records import AudioChunk
 from avstream.vocabulary import AUDIOSET, ENTRIES, HOME, OTHER
+from avstream.windows import Windower
 from tests import fakes
 
 RATE = 16_000
@@ -319,6 +323,31 @@ def test_yamnet_knows_when(yamnet):
         right += any(abs(one.onset_s - 1.5) <= 0.5 and one.end_s is not None for one in found)
         assert [one.label for one in claims(yamnet, heard, 0.0, 0.7)] == [OTHER]
     assert right >= 4
+
+
+@needs_yamnet
+@needs_sounds
+def test_yamnet_through_the_narrator_and_its_events():
+    """Speech and then a siren in silence: two events, at their times, said in words; JSON names the listener."""
+    speech, siren = (next(iter(recordings(kind, 1))) for kind in ("speech", "siren"))
+    silence = np.zeros(4 * RATE, np.float32)
+    samples = np.concatenate([silence, speech, silence, siren, silence])[None]
+    begins = {"speech": 4.0, "siren": 8.0 + len(speech) / RATE}
+    narrator = Narrator(loading.load(presets.load("nano", listener=f"yamnet:{YAMNET_FILE}")))
+    windower, tracker = Windower(has_audio=True, has_video=False), EventTracker("yard", Rules(urgent={"siren"}))
+    said, events = [], []
+    for window in [*windower.push(AudioChunk(0.0, RATE, samples)), *windower.finish(samples.shape[1] / RATE)]:
+        said.append(narrator.narrate_window(window, "yard"))
+        events += tracker.update(said[-1])
+    events += tracker.finish()
+    assert {one.to_dict()["listener"] for one in said} == {"yamnet"}
+    for general, begin_s in begins.items():
+        found = [one for one in events if one.phase == "ended" and vocabulary.is_kind(one.label, general)]
+        assert found and abs(found[0].onset_s - begin_s) <= 1.2, events
+        assert all(one.urgent == (general == "siren") for one in found)
+    texts = " ".join(one.text for one in said)
+    assert "speaking" in texts and "siren" in texts
+    assert not [sound for one in said[:2] for sound in one.sounds]
 
 
 @needs_yamnet

@@ -55,6 +55,10 @@ def folder_of(path: Path) -> Path:
 def labels_of(spec: str, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     """What a listener can claim, general words included, without loading it. Raises ModelError for a damaged folder."""
     name = spec.partition(":")[0]
+    if name == AUTO:
+        from avstream.listeners.onnx_taggers import FILES
+
+        name = PREFERRED if FILES[PREFERRED].cached() else "nano"
     if name == "clap":
         return (*(wanted or HOME), OTHER)
     if name == "yamnet" or spec.endswith(".tflite"):
@@ -62,6 +66,6 @@ def labels_of(spec: str, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     elif name in NAMES and name != "nano":
         names = (*AUDIOSET, *PARENTS)
     else:
-        about = nano.description(nano.SHIPPED if name in ("nano", AUTO) else folder_of(Path(spec).expanduser()))
+        about = nano.description(nano.SHIPPED if name == "nano" else folder_of(Path(spec).expanduser()))
         names = [*map(vocabulary.learn, about.get("labels", ())), *about.get("parents", ())]
     return tuple(label for label in dict.fromkeys((*names, OTHER)) if vocabulary.sayable(label))
