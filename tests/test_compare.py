@@ -72,6 +72,9 @@ def test_the_truth_is_read_in_its_layouts(tmp_path):
     found = read_truth(tmp_path / "a.json")
     assert found["clip1"].sources == ("Dog", "Bell") and found["clip1"].published["clap"]["raw"] == "Dogs are barking."
     assert found["b"] == Truth(("rain",)) and found["c"] == Truth(("dog", "bell"))
+    row = {"sample_id": "d_01", "visible_active_sources": ["dog"], "invisible_active_sources": ["rain"]}
+    (tmp_path / "ave2.json").write_text(json.dumps([row]))
+    assert read_truth(tmp_path / "ave2.json") == {"d_01": Truth(("dog", "rain"))}
     (tmp_path / "a.csv").write_text("clip,sounds\nb.mp4,dog;rain\n\nc,bell\n")
     assert read_truth(tmp_path / "a.csv") == {"b": Truth(("dog", "rain")), "c": Truth(("bell",))}
     assert active(["Cat, dog"]) == ("Cat", "dog")

@@ -24,6 +24,7 @@ TITLE = "Sound in place of vision"
 LARGE, SMALL, TINY = 320, 144, 56  # widths of a clip's picture, of one in a table, and of a neighbour
 TOP = "top&#8209;1"
 UNSELECTED = {"zero": "zeroed", "drop": "dropped"}
+TALLEST = 0.65  # of a picture, as a share of its width
 Size = tuple[int, int]  # width, height
 Cell = tuple[str, str, str | None]  # HTML, class, what it is sorted by (None: its text)
 
@@ -162,6 +163,7 @@ def picture(
 ) -> str:  # fmt: skip
     """The clip's picture, which is in the page once, with a veil over the patches that were not kept."""
     w, h = size
+    width = min(width, round(TALLEST * width * w / h))  # an upright picture is not let grow tall
     veil = "" if kept is None else f'<path class="cut" d="{veiled(set(kept), grid, w, h)}"/>'
     tip = f"<title>{escape(words)}</title>" if title else ""
     return (
@@ -192,12 +194,17 @@ def table(caption: str, heads: Sequence[tuple[str, str]], rows: Sequence[tuple[s
         for text, kind in heads
     )
     body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(cell(*one) for one in rest)}</tr>' for first, rest in rows
+        f'<tr><th scope="row">{breakable(first)}</th>{"".join(cell(*one) for one in rest)}</tr>' for first, rest in rows
     )
     return (
         f'<div class="scroll" role="region" aria-label="{escape(name)}" tabindex="0">'
         f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def breakable(name: str) -> str:
+    """A checkpoint's name, which may go on in the next line after a colon or a slash."""
+    return escape(name).replace(":", ":<wbr>").replace("/", "/<wbr>")
 
 
 def cell(html: str, kind: str, key: str | None) -> str:

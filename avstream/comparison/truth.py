@@ -14,7 +14,7 @@ from avstream.errors import SourceError
 
 LAYOUT = (
     'expected JSON {"clip": ["dog"], ...}, or {"clip": {"sources": [...], "published_captions": '
-    '{"encoder": {"raw": "...", "projected": "..."}}}}, or CSV lines `clip,dog;rain`'
+    '{"encoder": {"raw": "...", "projected": "..."}}}}, the release of AVE-2, or CSV lines `clip,dog;rain`'
 )
 IRREGULAR = {"men": "man", "women": "woman", "children": "child", "people": "person"}
 EMPTY = {"the", "and", "of", "a", "an", "in", "on", "with", "sound", "nois", "other"}  # roots that name nothing
@@ -35,6 +35,8 @@ def read_truth(path: Path) -> dict[str, Truth]:
         if path.suffix.lower() == ".csv":
             return _of_csv(text)
         clips = json.loads(text)
+        if isinstance(clips, list):
+            return {str(row["sample_id"]): Truth(tuple(map(str, _of_row(row)))) for row in clips}
         return {stem(name): _of_json(value) for name, value in clips.items()}
     except OSError as error:
         raise SourceError(f"the truth can't be read from {path}: {error.strerror or error}") from error
@@ -62,6 +64,10 @@ def _of_json(value: Any) -> Truth:
     published = {name: {way: str(said) for way, said in ways.items()} for name, ways in
                  value.get("published_captions", {}).items()}  # fmt: skip
     return Truth(active(value["sources"]), published)
+
+
+def _of_row(row: dict[str, Any]) -> list[Any]:
+    return [*row["visible_active_sources"], *row["invisible_active_sources"]]
 
 
 def _listed(text: str) -> tuple[str, ...]:
