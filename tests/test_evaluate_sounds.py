@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from avstream.errors import ConfigError, ModelError, SourceError
@@ -32,6 +33,14 @@ def sound(label, seed):
     if label == "rain":
         return 0.1 * noise
     return 0.4 * np.sin(2 * np.pi * (700 * t + 60 * np.sin(2 * np.pi * rng.uniform(1.5, 2.5) * t)))
+
+
+@pytest.fixture(autouse=True)
+def full_precision():
+    """Loading a preset lowers the precision of products for the whole process."""
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
 
 
 @pytest.fixture(scope="module")
