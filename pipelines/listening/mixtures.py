@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.listening.clips import Clip
-from pipelines.listening.listeners import NAMES, RATE_HZ, STEPS, WINDOW_S, Listener
+from pipelines.listening.listeners import NAMES, RATE_HZ, STEPS, WINDOW_S, Named
 from pipelines.sounds.dsp import Rng, uniform
 from pipelines.sounds.truth import activity
 from pipelines.sounds.vocabulary import LABELS, STEADY
@@ -74,7 +74,7 @@ def scenes(clips: Sequence[Clip], grounds: Sequence[Clip], count: int, seed: int
     return out
 
 
-def frames_of(listener: Listener, samples: np.ndarray) -> np.ndarray:
+def frames_of(listener: Named, samples: np.ndarray) -> np.ndarray:
     """Chances (frames, labels) every 0.1 s as a live stream has them: the newest second of each window at a hop of 1 s."""
     hop, length = round(HOP_S * RATE_HZ), round(WINDOW_S * RATE_HZ)
     padded = np.concatenate([np.zeros(length - hop, np.float32), samples])
@@ -83,7 +83,7 @@ def frames_of(listener: Listener, samples: np.ndarray) -> np.ndarray:
     return frames.reshape(-1, len(NAMES))[:, : len(LABELS)]
 
 
-def score(listener: Listener, made: Sequence[Scene]) -> dict[str, float]:
+def score(listener: Named, made: Sequence[Scene]) -> dict[str, float]:
     """PSDS of DESED's two scenarios and event F1 (onset and end within 0.2 s or 20 %), over the labels that occur."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pkg_resources, which a dependency still imports

@@ -18,7 +18,7 @@ from pipelines.sounds.dsp import Rng, band, gate, harmonic, log_uniform, noise, 
 from pipelines.sounds.machines import square
 from pipelines.sounds.recordings import RATE_HZ, SEED
 from pipelines.sounds.synthesis import synthesize
-from pipelines.sounds.unlabelled import OTHERS
+from pipelines.sounds.other_sounds import OTHERS
 from pipelines.sounds.vocabulary import OTHER
 
 SECONDS = 5.0
