@@ -133,8 +133,12 @@ def scores(listener: Named, material: Material, left_out: Path | None, quick: bo
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Score listeners beside one another, on sources that none learned from.")
-    parser.add_argument("listeners", nargs="*", default=["nano"], help="as --listener takes them; or a folder of listener.onnx")
+    parser = argparse.ArgumentParser(
+        description="Score listeners beside one another, on sources that none learned from."
+    )
+    parser.add_argument(
+        "listeners", nargs="*", default=["nano"], help="as --listener takes them; or a folder of listener.onnx"
+    )
     parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data", help="holds sounds/ and esc10/")
     parser.add_argument("--yamnet", type=Path, metavar="FILE", help="yamnet.tflite, to have YAMNet beside them")
     parser.add_argument("--left-out", type=Path, help="a training's --runs: networks that never heard a group of kinds")

@@ -1,4 +1,4 @@
-"""Scores on recordings that were not learned from: top label, claims, unknown kinds, calibration, classes, confusion."""
+"""Scores on recordings that were not learned from: top label, claims, unknown kinds, calibration, classes."""
 
 from __future__ import annotations
 

@@ -83,7 +83,8 @@ def grounds(traffic: Sequence[Clip], voices: Sequence[Clip]) -> dict[str, Callab
         return x / x.std() + uniform(rng, 0.02, 0.5) * noise(n, rng, 2.0)
 
     return {"quiet room": lambda n, rng: noise(n, rng, uniform(rng, 0, 6)), "hum": mains,
-            "fan": long(fan), "appliance": long(hum), "wind": long(wind), "traffic": driving, "babble": babble}  # fmt: skip
+            "fan": long(fan), "appliance": long(hum), "wind": long(wind), "traffic": driving,
+            "babble": babble}  # fmt: skip
 
 
 def hour(listener: Named, traffic: Sequence[Clip], voices: Sequence[Clip], windows: int = HOUR) -> dict[str, object]:

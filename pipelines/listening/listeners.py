@@ -43,7 +43,8 @@ AUDIOSET: dict[str, str] = {
     "violin": "Violin, fiddle|Bowed string instrument|Cello", "flute": "Flute", "door": "Door|Slam|Sliding door",
     "door_creak": "Creak|Squeak", "glass_breaking": "Shatter|Glass|Breaking", "can_opening": "",
     "keyboard_typing": "Typing|Computer keyboard|Typewriter", "mouse_click": "Mouse|Clicking",
-    "vacuum_cleaner": "Vacuum cleaner", "washing_machine": "", "drill": "Drill|Power tool|Dental drill, dentist's drill",
+    "vacuum_cleaner": "Vacuum cleaner", "washing_machine": "",
+    "drill": "Drill|Power tool|Dental drill, dentist's drill",
     "hand_saw": "Sawing|Filing (rasp)", "water_drops": "Drip", "water_pouring": "Pour|Fill (with liquid)",
     "water_running": "Water tap, faucet|Sink (filling or washing)|Stream", "water_splash": "Splash, splatter|Slosh",
     "toilet_flush": "Toilet flush", "thunder": "Thunder|Thunderstorm", "wind": "Wind|Wind noise (microphone)",
@@ -54,7 +55,8 @@ AUDIOSET: dict[str, str] = {
 AUDIOSET_PARENTS = {
     "animal": "Animal|Domestic animals, pets|Wild animals|Livestock, farm animals, working animals|Bird|Insect",
     "person": "Speech|Singing|Laughter|Crying, sobbing|Hands|Cheering|Crowd|Shout", "music": "Music|Musical instrument",
-    "water": "Water|Liquid", "vehicle": "Vehicle|Motor vehicle (road)|Rail transport|Aircraft", "machine": "Mechanisms|Tools",
+    "water": "Water|Liquid", "vehicle": "Vehicle|Motor vehicle (road)|Rail transport|Aircraft",
+    "machine": "Mechanisms|Tools",
     "signal": "Alarm|Bell|Siren|Vehicle horn, car horn, honking", "bang": "Explosion|Bang|Door|Glass", "object": "",
     "weather": "Wind|Thunderstorm|Fire",
 }  # fmt: skip
