@@ -1,4 +1,4 @@
-"""Score listeners beside one another: `python -m pipelines.evaluate_listener --data DATA --yamnet FOLDER`.
+"""Score listeners beside one another: `python -m pipelines.evaluate_listener --data DATA --yamnet yamnet.tflite`.
 
 Recordings of the test split (no network learned from their sources), kinds outside the vocabulary, mixtures with known
 onsets, worse conditions, an hour of grounds. Writes scores.json, plots, and with --card the tables into the model card.
@@ -21,7 +21,7 @@ import numpy as np
 from avstream.errors import AvstreamError, SourceError
 from pipelines.listening import card, clips, conditions, mixtures, plots
 from pipelines.listening.clips import Clip, Heard, hear, of_left_out
-from pipelines.listening.listeners import Listener, Nano, YamnetListener, cost_ms, open_listener
+from pipelines.listening.listeners import Named, cost_ms, open_named
 from pipelines.sounds.recordings import Recording, decode, gather
 from pipelines.sounds.vocabulary import ESC50, LABELS, LEFT_OUT, outside_kinds
 
@@ -67,13 +67,12 @@ def place(r: Recording) -> str | None:
     return "known" if r.kind in LABELS else "noise" if r.kind == "noise" else None
 
 
-def outside_heard(listener: Listener, left_out: Path | None, outside: list[Clip]) -> tuple[Heard, str]:
+def outside_heard(listener: Named, left_out: Path | None, outside: list[Clip]) -> tuple[Heard, str]:
     """What is claimed of outside kinds, and by whom: networks that never heard them where there are any."""
     folders = [left_out / f"group-{g}" for g in range(LEFT_OUT)] if left_out else []
-    if isinstance(listener, YamnetListener) or not all((f / "listener.onnx").exists() for f in folders) or not folders:
-        how = "its classes are wider than nano's" if isinstance(listener, YamnetListener) else "trained as unknown"
-        return hear(listener, outside), how
-    parts = [hear(Nano(folder), of_left_out(outside, g)) for g, folder in enumerate(folders)]
+    if not listener.own or not folders or not all((f / "listener.onnx").exists() for f in folders):
+        return hear(listener, outside), "by itself: trained as unknown" if listener.own else "by itself"
+    parts = [hear(open_named(str(folder)), of_left_out(outside, g)) for g, folder in enumerate(folders)]
     return parts[0].joined(parts[1]).joined(parts[2]), "by networks that never heard them"
 
 
@@ -82,7 +81,7 @@ def left_out_recall(left_out: Path | None, known: list[Clip]) -> list[dict[str, 
     out = []
     for g in range(LEFT_OUT):
         if left_out and (left_out / f"group-{g}" / "listener.onnx").exists():
-            network = Nano(left_out / f"group-{g}")
+            network = open_named(str(left_out / f"group-{g}"))
             heard = hear(network, [c for c in known if c.fold == 4])
             both = clips.macro(heard, network.thresholds, ESC50)
             half = clips.macro(heard, np.full(len(LABELS), 0.5), ESC50)
@@ -91,7 +90,7 @@ def left_out_recall(left_out: Path | None, known: list[Clip]) -> list[dict[str, 
     return out
 
 
-def scores(listener: Listener, material: Material, left_out: Path | None, quick: bool) -> dict[str, object]:
+def scores(listener: Named, material: Material, left_out: Path | None, quick: bool) -> dict[str, object]:
     """All tables of a listener."""
     heard = hear(listener, material.known)
     fold4 = [c for c in material.known if c.fold == 4]
@@ -134,10 +133,14 @@ def scores(listener: Listener, material: Material, left_out: Path | None, quick:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Score listeners beside one another, on sources that none learned from.")
-    parser.add_argument("listeners", nargs="*", default=["nano"], help="nano, or a folder with listener.onnx")
+    parser = argparse.ArgumentParser(
+        description="Score listeners beside one another, on sources that none learned from."
+    )
+    parser.add_argument(
+        "listeners", nargs="*", default=["nano"], help="as --listener takes them; or a folder of listener.onnx"
+    )
     parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data", help="holds sounds/ and esc10/")
-    parser.add_argument("--yamnet", type=Path, help="folder of yamnet.tflite, to have YAMNet beside them")
+    parser.add_argument("--yamnet", type=Path, metavar="FILE", help="yamnet.tflite, to have YAMNet beside them")
     parser.add_argument("--left-out", type=Path, help="a training's --runs: networks that never heard a group of kinds")
     parser.add_argument("--out", type=Path, default=REPO / "runs" / "listener-scores", help="scores.json and plots")
     parser.add_argument("--card", action="store_true", help="write scores and tables into nano's card as well")
@@ -147,9 +150,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def evaluate(options: argparse.Namespace) -> dict[str, object]:
     """Score, plot and write."""
-    named = [open_listener(spec) for spec in options.listeners]
+    named = [open_named(spec) for spec in options.listeners]
     if options.yamnet is not None:
-        named.append(YamnetListener(options.yamnet))
+        named.append(open_named(f"yamnet:{options.yamnet}"))
     began = time.monotonic()
     material = load(options.data, 2 if options.quick else None)
     for line in material.unreadable:

@@ -28,8 +28,12 @@ MINUTES = {"base": 58.0, "groups": 6.0, "final": 16.0}
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train, calibrate and export nano's listener.")
-    parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data", help="holds sounds/, esc10/, speech/")
-    parser.add_argument("--yamnet", type=Path, help="folder of yamnet.tflite, to be taught by it too (else by labels only)")
+    parser.add_argument(
+        "--data", type=Path, default=REPO.parent / "shared" / "data", help="holds sounds/, esc10/, speech/"
+    )
+    parser.add_argument(
+        "--yamnet", type=Path, help="folder of yamnet.tflite, to be taught by it too (else by labels only)"
+    )
     parser.add_argument("--runs", type=Path, default=REPO / "runs" / "listener", help="checkpoints and prepared sounds")
     parser.add_argument("--out", type=Path, default=BUNDLE, help="where listener.onnx and listener.json go")
     parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=STAGES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from pipelines.listening.plots import listeners_of
 
 BEGIN, END = "<!-- evaluate_listener: begin -->", "<!-- evaluate_listener: end -->"
 PLOTS = ("reliability.png", "conditions.png", "confusion-nano.png")
-Row = tuple[str, Callable[[dict[str, Any]], Any], bool]  # what, its score, whether it is a share
+Row = tuple[str, str, bool]  # what, where its score is, whether it is a share
 
 
 def percent(value: float | None) -> str:
@@ -22,29 +21,36 @@ def percent(value: float | None) -> str:
 
 
 ROWS: tuple[Row, ...] = (
-    ("ESC-50 fold 4, top label of 50, windows of 3 s", lambda s: s["esc50_fold4"]["top1_windows"], True),
-    ("the same, a clip at a time (mean of its windows)", lambda s: s["esc50_fold4"]["top1_clips"], True),
-    ("fold 4 and unknown kinds: macro precision at the default threshold", lambda s: s["esc50_fold4"]["macro_precision"], True),
-    ("fold 4 alone: macro precision at the default threshold", lambda s: s["esc50_fold4"]["alone"]["macro_precision"], True),
-    ("fold 4: macro recall at the default threshold", lambda s: s["esc50_fold4"]["macro_recall"], True),
-    ("all labels' test clips: top label of all", lambda s: s["all_labels"]["top1_clips"], True),
-    ("all labels and unknown kinds: macro precision at the default threshold", lambda s: s["all_labels"]["macro_precision"], True),
-    ("all labels: macro recall at the default threshold", lambda s: s["all_labels"]["macro_recall"], True),
-    ("unknown kinds: a wrong label at 0.5", lambda s: s["unknown_kinds"]["claimed_0.5"], True),
-    ("unknown kinds: a wrong label at 0.8", lambda s: s["unknown_kinds"]["claimed_0.8"], True),
-    ("unknown kinds: any label at 0.5, right general ones too", lambda s: s["unknown_kinds"]["strict_0.5"], True),
-    ("unknown kinds: any label at 0.8, right general ones too", lambda s: s["unknown_kinds"]["strict_0.8"], True),
-    ("unknown kinds: their parent is heard at 0.5 (an animal, a machine, music ...)", lambda s: s["unknown_kinds"]["right_parent"], True),
-    ("calibration error of clips, unknown kinds included", lambda s: s["calibration"]["ece_clips"], False),
-    ("calibration error of windows, unknown kinds included", lambda s: s["calibration"]["ece_windows"], False),
-    ("mixtures with known onsets: PSDS 1", lambda s: s["mixtures"]["psds1"], False),
-    ("mixtures with known onsets: PSDS 2", lambda s: s["mixtures"]["psds2"], False),
-    ("mixtures: event F1, onset and end within 0.2 s, default thresholds", lambda s: s["mixtures"]["event_f1"], True),
-    ("mixtures: event F1, onset within 0.2 s", lambda s: s["mixtures"]["onset_f1"], True),
-    ("mixtures: event F1, best threshold of each label", lambda s: s["mixtures"]["best_event_f1"], True),
-    ("an hour of quiet rooms, hum, fans, wind, traffic, babble: windows with a false claim", lambda s: s["hour"]["all"]["claimed"], True),
-    ("CPU milliseconds for a window of 3 s", lambda s: s["cpu_ms_a_window"], False),
+    ("ESC-50 fold 4, top label of 50, windows of 3 s", "esc50_fold4.top1_windows", True),
+    ("the same, a clip at a time (mean of its windows)", "esc50_fold4.top1_clips", True),
+    ("fold 4 and unknown kinds: macro precision at the default threshold", "esc50_fold4.macro_precision", True),
+    ("fold 4 alone: macro precision at the default threshold", "esc50_fold4.alone.macro_precision", True),
+    ("fold 4: macro recall at the default threshold", "esc50_fold4.macro_recall", True),
+    ("all labels' test clips: top label of all", "all_labels.top1_clips", True),
+    ("all labels and unknown kinds: macro precision at the default threshold", "all_labels.macro_precision", True),
+    ("all labels: macro recall at the default threshold", "all_labels.macro_recall", True),
+    ("unknown kinds: a wrong label at 0.5", "unknown_kinds.claimed_0.5", True),
+    ("unknown kinds: a wrong label at 0.8", "unknown_kinds.claimed_0.8", True),
+    ("unknown kinds: any label at 0.5, right general ones too", "unknown_kinds.strict_0.5", True),
+    ("unknown kinds: any label at 0.8, right general ones too", "unknown_kinds.strict_0.8", True),
+    ("unknown kinds: their parent is heard at 0.5 (an animal, a machine ...)", "unknown_kinds.right_parent", True),
+    ("calibration error of clips, unknown kinds included", "calibration.ece_clips", False),
+    ("calibration error of windows, unknown kinds included", "calibration.ece_windows", False),
+    ("mixtures with known onsets: PSDS 1", "mixtures.psds1", False),
+    ("mixtures with known onsets: PSDS 2", "mixtures.psds2", False),
+    ("mixtures: event F1, onset and end within 0.2 s, default thresholds", "mixtures.event_f1", True),
+    ("mixtures: event F1, onset within 0.2 s", "mixtures.onset_f1", True),
+    ("mixtures: event F1, best threshold of each label", "mixtures.best_event_f1", True),
+    ("an hour of quiet rooms, hum, fans, wind, traffic, babble: windows with a false claim", "hour.all.claimed", True),
+    ("CPU milliseconds for a window of 3 s", "cpu_ms_a_window", False),
 )  # fmt: skip
+
+
+def at(scores: dict[str, Any], path: str) -> Any:
+    """The value at `a.b.c`."""
+    for name in path.split("."):
+        scores = scores[name]
+    return scores
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -56,12 +62,17 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def tables(scores: dict[str, Any]) -> str:
     """All tables, one column or group of columns for each listener."""
     names = listeners_of(scores)
-    shown = [[what] + [percent(of(scores[n])) if share else f"{of(scores[n]):g}" for n in names] for what, of, share in ROWS]
+    shown = [
+        [what] + [percent(at(scores[n], path)) if share else f"{at(scores[n], path):g}" for n in names]
+        for what, path, share in ROWS
+    ]
     parts = [table(["what", *names], shown)]
     under = list(scores[names[0]]["conditions"])
-    cells = [[c] + [f"{percent(scores[n]['conditions'][c]['top1'])}, recall {percent(scores[n]['conditions'][c]['macro_recall'])}"
-                    for n in names] for c in under]  # fmt: skip
-    parts += ["**Worse conditions**, fold 4: top label of 50, and macro recall at the default threshold", table(["", *names], cells)]
+    cells = [[c] + [condition_cell(scores[n]["conditions"][c]) for n in names] for c in under]
+    parts += [
+        "**Worse conditions**, fold 4: top label of 50, and macro recall at the default threshold",
+        table(["", *names], cells),
+    ]
     grounds = list(scores[names[0]]["hour"])
     cells = [[g] + [hour_cell(scores[n]["hour"][g]) for n in names] for g in grounds]
     parts += ["**An hour of grounds**: windows with a false claim at the default threshold", table(["", *names], cells)]
@@ -71,6 +82,11 @@ def tables(scores: dict[str, Any]) -> str:
     parts += ["**Each label** at its default threshold, unknown kinds included: recall / precision",
               table(["label", "test clips", *names], cells)]  # fmt: skip
     return "\n\n".join(parts)
+
+
+def condition_cell(told: dict[str, Any]) -> str:
+    """`81.2 %, recall 70.1 %`."""
+    return f"{percent(told['top1'])}, recall {percent(told['macro_recall'])}"
 
 
 def class_cell(told: dict[str, Any]) -> str:

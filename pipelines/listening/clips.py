@@ -1,4 +1,4 @@
-"""Scores on recordings that were not learned from: top label, claims, unknown kinds, calibration, classes, confusion."""
+"""Scores on recordings that were not learned from: top label, claims, unknown kinds, calibration, classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.listening.listeners import NAMES, RATE_HZ, Listener, windows_of
+from pipelines.listening.listeners import NAMES, RATE_HZ, Named, windows_of
 from pipelines.nano.calibration import expected_error
 from pipelines.sounds.truth import targets
 from pipelines.sounds.vocabulary import ESC50, LABELS, OTHER, left_out_group, outside_kinds, parent_of
@@ -47,12 +47,16 @@ class Heard:
         return Heard(self.kinds + other.kinds, self.windows + other.windows)
 
 
-def hear(listener: Listener, clips: Iterable[Clip], change: Callable[[np.ndarray], np.ndarray] | None = None) -> Heard:
-    """Listen to clips in windows of three seconds at a hop of one; `change` is done to the sound before."""
+def hear(listener: Named, clips: Iterable[Clip], change: Callable[[np.ndarray], np.ndarray] | None = None,
+         loudest: bool = False) -> Heard:  # fmt: skip
+    """Listen to clips in windows of three seconds at a hop of one, or to the loudest; `change` is done before."""
     kinds, out = [], []
     for clip in clips:
         samples = clip.samples if change is None else change(clip.samples)
-        out.append(listener.listen(windows_of(samples))[1])
+        windows = windows_of(samples)
+        if loudest:
+            windows = windows[[int(np.square(windows).sum(1).argmax())]]
+        out.append(listener.listen(windows)[1])
         kinds.append(clip.kind)
     return Heard(kinds, out)
 
@@ -93,7 +97,8 @@ def macro(heard: Heard, thresholds: np.ndarray, labels: list[str]) -> dict[str, 
         classes[label] = {"clips": int(own.sum()), "recall": rounded(recall), "precision": rounded(precision)}
         precisions += [precision] if precision is not None else []
         recalls += [recall] if recall is not None else []
-    return {"macro_precision": rounded(np.mean(precisions)), "macro_recall": rounded(np.mean(recalls)),
+    return {"macro_precision": rounded(np.mean(precisions)) if precisions else None,
+            "macro_recall": rounded(np.mean(recalls)) if recalls else None,
             "never_claimed": len(labels) - len(precisions), "classes": classes}  # fmt: skip
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.signal import fftconvolve
 
 from pipelines.listening.clips import KNOWN, Clip, hear, macro, rounded, top1
-from pipelines.listening.listeners import RATE_HZ, WINDOW_S, Listener, resampled
+from pipelines.listening.listeners import RATE_HZ, WINDOW_S, Named, resampled
 from pipelines.sounds.augment import room
 from pipelines.sounds.dsp import Rng, harmonic, noise, uniform
 from pipelines.sounds.mels import coded
-from pipelines.sounds.unlabelled import crowd, fan, hum, wind
+from pipelines.sounds.other_sounds import crowd, fan, hum, wind
 from pipelines.sounds.vocabulary import ESC50, LABELS
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -51,11 +51,11 @@ CONDITIONS: dict[str, Change | None] = {
 }  # fmt: skip
 
 
-def conditions(listener: Listener, clips: Sequence[Clip], names: Sequence[str] = tuple(CONDITIONS)) -> dict[str, object]:
-    """Top label of ESC-50's and macro precision and recall under each condition."""
+def conditions(listener: Named, clips: Sequence[Clip], names: Sequence[str] = tuple(CONDITIONS)) -> dict[str, object]:
+    """Top label of ESC-50's, macro precision and recall under each condition, of each clip's loudest window."""
     out: dict[str, object] = {}
     for name in names:
-        heard = hear(listener, clips, CONDITIONS[name])
+        heard = hear(listener, clips, CONDITIONS[name], loudest=True)
         both = macro(heard, listener.thresholds, ESC50)
         out[name] = {"top1": rounded(top1(heard, ESC50, False)), "macro_precision": both["macro_precision"],
                      "macro_recall": both["macro_recall"]}  # fmt: skip
@@ -83,10 +83,11 @@ def grounds(traffic: Sequence[Clip], voices: Sequence[Clip]) -> dict[str, Callab
         return x / x.std() + uniform(rng, 0.02, 0.5) * noise(n, rng, 2.0)
 
     return {"quiet room": lambda n, rng: noise(n, rng, uniform(rng, 0, 6)), "hum": mains,
-            "fan": long(fan), "appliance": long(hum), "wind": long(wind), "traffic": driving, "babble": babble}  # fmt: skip
+            "fan": long(fan), "appliance": long(hum), "wind": long(wind), "traffic": driving,
+            "babble": babble}  # fmt: skip
 
 
-def hour(listener: Listener, traffic: Sequence[Clip], voices: Sequence[Clip], windows: int = HOUR) -> dict[str, object]:
+def hour(listener: Named, traffic: Sequence[Clip], voices: Sequence[Clip], windows: int = HOUR) -> dict[str, object]:
     """Windows of an hour of grounds in which a label is claimed at its threshold that is not the ground's own."""
     out: dict[str, object] = {}
     makers = grounds(traffic, voices)

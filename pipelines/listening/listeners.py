@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import soxr
 
-from avstream.errors import ModelError, SourceError
+from avstream import vocabulary
+from avstream.listeners.base import SURE_ENOUGH, Listener
+from avstream.listeners.choose import open_listener
+from avstream.listeners.nano import NanoListener
 from pipelines.sounds.vocabulary import LABELS, OTHER, PARENTS
-from pipelines.sounds.yamnet import HOP, PATCH, Yamnet
 
+TITLES = {entry.title: name for name, entry in vocabulary.ENTRIES.items() if entry.title}
 RATE_HZ, WINDOW_S, STEPS = 16000, 3.0, 30
 NAMES: tuple[str, ...] = (*LABELS, OTHER, *(f"/{parent}" for parent in PARENTS))
 # label -> AudioSet's display names (the highest of them counts); what has none can't be said by an AudioSet listener
@@ -37,12 +38,13 @@ AUDIOSET: dict[str, str] = {
     "cough": "Cough|Throat clearing", "laughter": "Laughter|Giggle|Belly laugh|Chuckle, chortle|Snicker",
     "breathing": "Breathing|Wheeze|Gasp|Pant", "snoring": "Snoring", "clapping": "Clapping|Applause",
     "footsteps": "Walk, footsteps|Run", "brushing_teeth": "Toothbrush|Electric toothbrush",
-    "drinking": "Gurgling|Gargling|Gulp", "scream": "Screaming|Yell|Shout", "singing": "Singing|Choir|Chant|Song",
+    "drinking": "Gurgling|Gargling", "scream": "Screaming|Yell|Shout", "singing": "Singing|Choir|Chant|Song",
     "whistling": "Whistling|Whistle", "music": "Music|Musical instrument", "drum": "Drum|Drum kit|Snare drum|Bass drum",
     "violin": "Violin, fiddle|Bowed string instrument|Cello", "flute": "Flute", "door": "Door|Slam|Sliding door",
     "door_creak": "Creak|Squeak", "glass_breaking": "Shatter|Glass|Breaking", "can_opening": "",
     "keyboard_typing": "Typing|Computer keyboard|Typewriter", "mouse_click": "Mouse|Clicking",
-    "vacuum_cleaner": "Vacuum cleaner", "washing_machine": "", "drill": "Drill|Power tool|Dental drill, dentist's drill",
+    "vacuum_cleaner": "Vacuum cleaner", "washing_machine": "",
+    "drill": "Drill|Power tool|Dental drill, dentist's drill",
     "hand_saw": "Sawing|Filing (rasp)", "water_drops": "Drip", "water_pouring": "Pour|Fill (with liquid)",
     "water_running": "Water tap, faucet|Sink (filling or washing)|Stream", "water_splash": "Splash, splatter|Slosh",
     "toilet_flush": "Toilet flush", "thunder": "Thunder|Thunderstorm", "wind": "Wind|Wind noise (microphone)",
@@ -53,89 +55,58 @@ AUDIOSET: dict[str, str] = {
 AUDIOSET_PARENTS = {
     "animal": "Animal|Domestic animals, pets|Wild animals|Livestock, farm animals, working animals|Bird|Insect",
     "person": "Speech|Singing|Laughter|Crying, sobbing|Hands|Cheering|Crowd|Shout", "music": "Music|Musical instrument",
-    "water": "Water|Liquid", "vehicle": "Vehicle|Motor vehicle (road)|Rail transport|Aircraft", "machine": "Mechanisms|Tools",
+    "water": "Water|Liquid", "vehicle": "Vehicle|Motor vehicle (road)|Rail transport|Aircraft",
+    "machine": "Mechanisms|Tools",
     "signal": "Alarm|Bell|Siren|Vehicle horn, car horn, honking", "bang": "Explosion|Bang|Door|Glass", "object": "",
     "weather": "Wind|Thunderstorm|Fire",
 }  # fmt: skip
 
 
-class Listener(Protocol):
-    """`listen` takes windows float32 (n, 48000) at 16 kHz and gives frames (n, 30, names) and clips (n, names)."""
+class Named:
+    """A listener whose chances are put under nano's names, whatever it calls them.
 
-    name: str
-    thresholds: np.ndarray
+    A listener of AudioSet's classes has the highest of a label's titles; its clips are the means of its frames, which
+    serves YAMNet's top label better than their maximum. `other` is 0 where a listener has none.
+    """
 
-    def listen(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See the class; names are NAMES."""
-        ...
+    def __init__(self, listener: Listener, name: str | None = None) -> None:
+        self.listener, self.name = listener, name or listener.name
+        self.own = set(LABELS) <= set(listener.labels)
+        names = (*listener.labels, *listener.parents)
+        self.columns = [columns_of(name, names, self.own) for name in NAMES]
+        limits = [listener.thresholds.get(label, SURE_ENOUGH) if self.own else SURE_ENOUGH for label in LABELS]
+        self.thresholds = np.array(limits)
 
-
-@dataclass
-class Nano:
-    """A listener's folder as it is shipped, by onnxruntime on one thread."""
-
-    folder: Path
-    name: str = "nano"
-    thresholds: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        import onnxruntime
-
-        for file in ("listener.onnx", "listener.json"):
-            if not (self.folder / file).exists():
-                raise ModelError(f"no {self.folder / file}; write it with: python -m pipelines.train_listener")
-        about = json.loads((self.folder / "listener.json").read_text())
-        if tuple(about["labels"]) != (*LABELS, OTHER) or tuple(about["parents"]) != tuple(PARENTS):
-            raise ModelError(f"{self.folder} has other labels than pipelines.sounds.vocabulary; train it again")
-        self.thresholds = np.array([about["thresholds"][label] for label in LABELS])
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(self.folder / "listener.onnx", options,
-                                                    providers=["CPUExecutionProvider"])  # fmt: skip
-
-    def listen(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `Listener`."""
-        frames, clips = [], []
-        for s in range(0, len(windows), 16):
-            outputs = ("frames", "clip", "parent_frames", "parent_clip")
-            f, c, pf, pc = self.session.run(outputs, {"samples": windows[s : s + 16]})
-            frames.append(np.concatenate([f, pf], 2))
-            clips.append(np.concatenate([c, pc], 1))
-        return np.concatenate(frames), np.concatenate(clips)
-
-
-@dataclass
-class YamnetListener:
-    """YAMNet's scores as they are, its classes taken for nano's labels; claims at 0.5. `other` is never said."""
-
-    folder: Path
-    name: str = "yamnet"
-    thresholds: np.ndarray = field(default_factory=lambda: np.full(len(LABELS), 0.5))
-
-    def __post_init__(self) -> None:
-        self.net = Yamnet(self.folder)
-        place = {name: k for k, name in enumerate(self.net.names)}
-        table = [AUDIOSET[label] for label in LABELS] + [""] + [AUDIOSET_PARENTS[parent] for parent in PARENTS]
-        self.columns = [[place[name] for name in told.split("|") if name in place] for told in table]
-
-    def named(self, scores: np.ndarray) -> np.ndarray:
-        """Scores (n, 521) as NAMES."""
-        out = [scores[:, c].max(1) if c else np.zeros(len(scores), np.float32) for c in self.columns]
+    def named(self, chances: np.ndarray) -> np.ndarray:
+        """Chances (n, labels + parents) as NAMES (n, names)."""
+        out = [chances[:, c].max(1) if c else np.zeros(len(chances), np.float32) for c in self.columns]
         return np.stack(out, 1)
 
     def listen(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `Listener`: patches of 0.975 s each 0.48 s; a frame is the patch about it, a clip their mean."""
+        """Windows float32 (n, 48000) at 16 kHz -> frames (n, 30, names) and clips (n, names)."""
         frames, clips = [], []
         for window in windows:
-            scores = self.named(self.net(window)[1])
-            middle = (np.arange(STEPS) + 0.5) * WINDOW_S / STEPS
-            near = np.clip(np.round((middle - PATCH / RATE_HZ / 2) / (HOP / RATE_HZ)), 0, len(scores) - 1).astype(int)
-            frames.append(scores[near])
-            clips.append(scores.mean(0))
+            heard = self.listener.listen(resampled(window, RATE_HZ, self.listener.rate_hz))
+            told = self.named(np.concatenate([heard.frames, heard.parent_frames], 1))
+            at = ((np.arange(STEPS) + 0.5) * WINDOW_S / STEPS / heard.hop_s).astype(int)
+            frames.append(told[np.minimum(at, len(told) - 1)])
+            clip = np.concatenate([heard.clip, heard.parent_clip])[None]
+            clips.append(self.named(clip)[0] if self.own else told.mean(0))
         return np.stack(frames), np.stack(clips)
 
 
-def cost_ms(listener: Listener, windows: int = 40) -> float:
+def columns_of(name: str, names: Sequence[str], own: bool) -> list[int]:
+    """Where a listener has one of NAMES: by that name if it is nano's, else by AudioSet's titles."""
+    if own:
+        parent = name.startswith("/")
+        places = [k for k, other in enumerate(names) if other == name.removeprefix("/")]
+        return places[-1:] if parent else places[:1]
+    titles = AUDIOSET_PARENTS[name[1:]] if name.startswith("/") else AUDIOSET.get(name, "")
+    wanted = {TITLES[title] for title in titles.split("|") if title in TITLES}
+    return [k for k, other in enumerate(names) if other in wanted or other == name.removeprefix("/")]
+
+
+def cost_ms(listener: Named, windows: int = 40) -> float:
     """CPU milliseconds for a window of three seconds."""
     x = np.random.default_rng(0).standard_normal((1, round(WINDOW_S * RATE_HZ))).astype(np.float32) * 0.1
     listener.listen(x)
@@ -160,13 +131,9 @@ def resampled(x: np.ndarray, rate_hz: int, to_hz: int) -> np.ndarray:
     return x if rate_hz == to_hz else np.asarray(soxr.resample(x, rate_hz, to_hz), np.float32)
 
 
-def open_listener(spec: str) -> Listener:
-    """`nano`, `yamnet:FOLDER` or a folder with listener.onnx. SourceError for anything else."""
-    shipped = Path(__file__).resolve().parents[2] / "avstream" / "models" / "nano" / "listener"
-    if spec == "nano":
-        return Nano(shipped)
-    if spec.startswith("yamnet:"):
-        return YamnetListener(Path(spec.removeprefix("yamnet:")))
-    if (Path(spec) / "listener.onnx").exists():
-        return Nano(Path(spec), Path(spec).name)
-    raise SourceError(f"no listener {spec!r}: give nano, yamnet:FOLDER, or a folder with listener.onnx")
+def open_named(spec: str) -> Named:
+    """`nano`, `yamnet:FILE`, a listener's folder, or any other name that `--listener` takes."""
+    path = Path(spec)
+    if (path / "listener.onnx").exists():
+        return Named(NanoListener(path), path.name)
+    return Named(open_listener(spec))

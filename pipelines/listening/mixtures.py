@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.listening.clips import Clip
-from pipelines.listening.listeners import NAMES, RATE_HZ, STEPS, WINDOW_S, Listener
+from pipelines.listening.listeners import NAMES, RATE_HZ, STEPS, WINDOW_S, Named
 from pipelines.sounds.dsp import Rng, uniform
 from pipelines.sounds.truth import activity
 from pipelines.sounds.vocabulary import LABELS, STEADY
@@ -17,6 +17,8 @@ from pipelines.sounds.vocabulary import LABELS, STEADY
 SECONDS, HOP_S = 10.0, 1.0
 STEP_S = WINDOW_S / STEPS
 COLLAR_S = 0.2
+# DESED's: detection, ground truth and cross trigger tolerances, weights of cross triggers and of unstable classes
+SCENARIOS = ((0.7, 0.7, None, 0.0, 1.0), (0.1, 0.1, 0.3, 0.5, 1.0))
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def scenes(clips: Sequence[Clip], grounds: Sequence[Clip], count: int, seed: int
     return out
 
 
-def frames_of(listener: Listener, samples: np.ndarray) -> np.ndarray:
-    """Chances (frames, labels) every 0.1 s as a live stream has them: the newest second of each window at a hop of 1 s."""
+def frames_of(listener: Named, samples: np.ndarray) -> np.ndarray:
+    """Chances (frames, labels) every 0.1 s as live: the newest second of each window at a hop of 1 s."""
     hop, length = round(HOP_S * RATE_HZ), round(WINDOW_S * RATE_HZ)
     padded = np.concatenate([np.zeros(length - hop, np.float32), samples])
     windows = np.stack([padded[s : s + length] for s in range(0, len(padded) - length + 1, hop)])
@@ -83,7 +85,7 @@ def frames_of(listener: Listener, samples: np.ndarray) -> np.ndarray:
     return frames.reshape(-1, len(NAMES))[:, : len(LABELS)]
 
 
-def score(listener: Listener, made: Sequence[Scene]) -> dict[str, float]:
+def score(listener: Named, made: Sequence[Scene]) -> dict[str, float]:
     """PSDS of DESED's two scenarios and event F1 (onset and end within 0.2 s or 20 %), over the labels that occur."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pkg_resources, which a dependency still imports
@@ -98,11 +100,16 @@ def score(listener: Listener, made: Sequence[Scene]) -> dict[str, float]:
         scores[name] = create_score_dataframe(values, np.arange(len(values) + 1) * STEP_S, labels)
         truth[name], lengths[name] = list(one.events), SECONDS
     psds = []
-    for dtc, gtc, cttc, ct, st in ((0.7, 0.7, None, 0.0, 1.0), (0.1, 0.1, 0.3, 0.5, 1.0)):
-        psds.append(intersection_based.psds(scores, truth, lengths, dtc_threshold=dtc, gtc_threshold=gtc,
-                                            cttc_threshold=cttc, alpha_ct=ct, alpha_st=st, max_efpr=100)[0])  # fmt: skip
+    for dtc, gtc, cttc, ct, st in SCENARIOS:
+        found = intersection_based.psds(
+            scores, truth, lengths, dtc_threshold=dtc, gtc_threshold=gtc, cttc_threshold=cttc, alpha_ct=ct,
+            alpha_st=st, max_efpr=100,
+        )  # fmt: skip
+        psds.append(found[0])
     at = dict(zip(labels, listener.thresholds[columns], strict=True))
-    f1 = collar_based.fscore(scores, truth, at, onset_collar=COLLAR_S, offset_collar=COLLAR_S, offset_collar_rate=0.2)[0]
+    f1 = collar_based.fscore(scores, truth, at, onset_collar=COLLAR_S, offset_collar=COLLAR_S, offset_collar_rate=0.2)[
+        0
+    ]
     best = collar_based.best_fscore(scores, truth, onset_collar=COLLAR_S, offset_collar=COLLAR_S,
                                     offset_collar_rate=0.2)[0]  # fmt: skip
     onset = collar_based.fscore(scores, truth, at, onset_collar=COLLAR_S, offset_collar=10.0)[0]

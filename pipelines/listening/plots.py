@@ -66,7 +66,9 @@ def draw_confusion(plt: Any, counts: np.ndarray, name: str, folder: Path) -> Non
     figure, axis = plt.subplots(figsize=(11, 10.5), layout="constrained")
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in zip(*np.nonzero(counts), strict=True):
-        axis.text(j, i, counts[i, j], ha="center", va="center", fontsize=6, color="white" if share[i, j] > 0.5 else "black")
+        axis.text(
+            j, i, counts[i, j], ha="center", va="center", fontsize=6, color="white" if share[i, j] > 0.5 else "black"
+        )
     axis.set_xticks(range(len(ESC50)), ESC50, rotation=90, fontsize=7)
     axis.set_yticks(range(len(ESC50)), ESC50, fontsize=7)
     axis.set(xlabel="top label", ylabel="what sounds", title=f"{name}: clips of ESC-50's fold 4")

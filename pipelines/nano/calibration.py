@@ -55,8 +55,10 @@ def joined(parts: Sequence[Logits]) -> Logits:
     return Logits(*(torch.cat([getattr(p, name) for p in parts]) for name in Logits.__dataclass_fields__))
 
 
-def platt(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, effective: float) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and bias of each name, float64 (names,): binary cross-entropy, each name held near all names' common pair."""
+def platt(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, effective: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and bias of each name, float64 (names,): cross-entropy, each held near all names' common pair."""
     common, own = torch.zeros(2, requires_grad=True), torch.zeros(2, logits.shape[1], requires_grad=True)
     optimizer = torch.optim.LBFGS([common, own], max_iter=150, line_search_fn="strong_wolfe")
 

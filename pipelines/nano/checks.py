@@ -1,4 +1,4 @@
-"""Quick looks at a listener while it learns: top label of held recordings and of fold 4, what is claimed of the unknown."""
+"""Quick looks at a listener while it learns: held recordings, fold 4, what is claimed of unknown kinds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.sounds.vocabulary import ESC50, LABELS
 
 
 def windows(store: Sounds, i: int, hop_steps: int = 10) -> torch.Tensor:
-    """Mel power (n, BINS, FRAMES) of all windows of a recording as it is, at a hop of `hop_steps` tenths of a second."""
+    """Mel power (n, BINS, FRAMES) of all windows of a recording, at a hop of `hop_steps` tenths of a second."""
     a, b = store.starts[0][i], store.starts[0][i + 1]
     power = 10 ** store.mels[0][a:b].astype(np.float32)
     power = np.pad(power, ((0, max(0, FRAMES - len(power))), (0, 0)))

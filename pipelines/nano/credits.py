@@ -1,25 +1,26 @@
-"""Who made the recordings that nano's listener learned from: a line each, as their licences ask."""
+"""Who made the recordings that nano's listener learned from: a line for each source, as their licences ask."""
 
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.sounds.recordings import Recording
 
-COLUMNS = ("use", "kind", "licence", "attribution", "repository", "file")
+COLUMNS = ("use", "licence", "attribution", "repository", "recordings", "kinds")
+USES = {"train": "training", "held": "calibration", "test": "test only"}
 
 
 def write(recordings: Iterable[Recording], path: Path) -> int:
-    """Write the table; returns the number of recordings. Those of the test are named as such: nothing learned them."""
-    used = {"train": "training", "held": "calibration", "test": "test only"}
-    rows = sorted(
-        (used[r.split], r.kind, r.licence, " ".join(r.attribution.split()), r.repository, Path(r.path).name)
-        for r in recordings
-    )
+    """Write the table; returns its lines. Sources of the test are named as such: nothing was learned from them."""
+    parts: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for r in recordings:
+        parts[USES[r.split], r.licence, " ".join(r.attribution.split()), r.repository].append(r.kind)
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(rows)
-    return len(rows)
+        for key in sorted(parts):
+            writer.writerow([*key, len(parts[key]), " ".join(sorted(set(parts[key])))])
+    return len(parts)

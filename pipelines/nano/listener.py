@@ -63,7 +63,8 @@ class MelPower(nn.Module):
 def leveled(power: torch.Tensor) -> torch.Tensor:
     """Mel power (n, BINS, frames) -> log-mels about zero, the same for any gain."""
     mean = power.mean((1, 2), keepdim=True)
-    return (torch.log10(power / (mean + 1e-12) + FLOOR) + 2.5) / 1.7
+    # not an added epsilon: the exporter's optimizer takes so small a number for zero, and silence would be 0 / 0
+    return (torch.log10(power / mean.clamp_min(1e-10) + FLOOR) + 2.5) / 1.7
 
 
 class Residual(nn.Module):

@@ -117,7 +117,7 @@ def known_to(teacher: Teacher | None, stores: list[Sounds]) -> set[str]:
 
 
 def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], start: str | None) -> bool:
-    """Train one network for `minutes`, on all rows but those `without`; True when it is complete, False when stopped."""
+    """Train one network for `minutes`, on all rows but those `without`; True when complete, False when stopped."""
     torch.manual_seed(SEED)
     stores = run.stores()
     teacher = None

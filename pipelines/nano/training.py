@@ -47,7 +47,9 @@ def losses(listener: Listener, teacher: Teacher | None, batch: Batch) -> dict[st
     targets, weights = batch.clip * (1 - SMOOTH) + SMOOTH / 10, batch.clip_weight
     if teacher is not None and (batch.alone | batch.mixed).any():
         with torch.no_grad():
-            soft = torch.maximum(teacher(batch.vectors).sigmoid(), batch.mixed[:, None] * teacher(batch.second).sigmoid())
+            soft = torch.maximum(
+                teacher(batch.vectors).sigmoid(), batch.mixed[:, None] * teacher(batch.second).sigmoid()
+            )
         share = TEACHER_SHARE * (batch.alone | batch.mixed)[:, None]
         known = weights > 0
         targets = torch.where(known, (1 - share) * targets + share * soft, soft)

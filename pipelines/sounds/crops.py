@@ -27,7 +27,8 @@ UNLABELLED = 0.4  # of the recordings that are unknown sounds; the outside kinds
 @dataclass(frozen=True)
 class Batch:
     """`mel` (n, BINS, FRAMES); clip targets and weights (n, names); those of frames (n, STEPS, names); the teacher's
-    vectors (n, 5, 1024) of the first sound, `alone` (n,) where nothing else was mixed in and the teacher was asked."""
+    vectors (n, 5, 1024) of the first sound, `alone` (n,) where nothing else was mixed in and the teacher was asked.
+    """
 
     mel: torch.Tensor
     clip: torch.Tensor
@@ -153,7 +154,7 @@ class Crops:
         return pool[int(rng.integers(len(pool)))]
 
     def crop(self, place: tuple[int, int], rng: Rng) -> Crop:
-        """Three seconds of a recording, in one of its variants; a short one, or one that begins here, stands in silence."""
+        """Three seconds of a recording, in one of its variants; a short one, or one that begins here, is in silence."""
         s, i = place
         store = self.stores[s]
         v = 0 if self.plain or rng.random() < 0.15 else int(rng.integers(len(store.mels)))
@@ -204,7 +205,9 @@ class Crops:
         vectors, alone = asked(first)
         others, known = asked(second)
         pair = torch.from_numpy(pairs)
-        return Batch(mel, clip, clip_weight, frames, frames_weight, vectors, alone & ~pair, others, alone & known & pair)
+        return Batch(
+            mel, clip, clip_weight, frames, frames_weight, vectors, alone & ~pair, others, alone & known & pair
+        )
 
     def draw(self, name: str, rng: Rng) -> Crop:
         """A crop of a label; of noise, more often a made one."""
@@ -239,7 +242,9 @@ class Crops:
             snr = rng.uniform(2, 40)
             ground[i] = bed * float(10 ** (-snr / 10) / max(float(bed.mean()), 1e-9))
         mix = mix + ground
-        curve = rng.normal(0, 1, (n, 6)) * rng.uniform(0, 6, (n, 1)) + rng.uniform(-8, 8, (n, 1)) * np.linspace(-1, 1, 6)
+        curve = rng.normal(0, 1, (n, 6)) * rng.uniform(0, 6, (n, 1)) + rng.uniform(-8, 8, (n, 1)) * np.linspace(
+            -1, 1, 6
+        )
         gain = np.stack([np.interp(np.arange(BINS), np.linspace(0, BINS - 1, 6), row) for row in curve])
         for i in np.flatnonzero(rng.random(n) < 0.2):  # a narrow band: old phones, small loudspeakers, low rates
             high, low = rng.integers(34, 64), rng.integers(0, 12)
@@ -259,7 +264,9 @@ class Crops:
 
 def made_bed(rng: Rng) -> torch.Tensor:
     """Colored noise that comes and goes a little, power (FRAMES, BINS)."""
-    shape = np.interp(np.arange(BINS), np.linspace(0, BINS - 1, 5), rng.normal(0, 6, 5) - np.linspace(0, 1, 5) * rng.uniform(-10, 40))
+    shape = np.interp(
+        np.arange(BINS), np.linspace(0, BINS - 1, 5), rng.normal(0, 6, 5) - np.linspace(0, 1, 5) * rng.uniform(-10, 40)
+    )
     if rng.random() < 0.3:  # mains hum and its harmonics, or a whine
         shape[rng.integers(0, 20 if rng.random() < 0.7 else BINS, int(rng.integers(1, 7)))] += rng.uniform(3, 25)
     slow = np.interp(np.arange(FRAMES), np.linspace(0, FRAMES - 1, 6), rng.uniform(-4, 0, 6))

@@ -16,9 +16,9 @@ import soxr
 from pipelines.sounds import midi, voices
 from pipelines.sounds.dsp import Rng, band, gate, harmonic, log_uniform, noise, sine, to_peak, uniform, wander
 from pipelines.sounds.machines import square
+from pipelines.sounds.other_sounds import OTHERS
 from pipelines.sounds.recordings import RATE_HZ, SEED
 from pipelines.sounds.synthesis import synthesize
-from pipelines.sounds.unlabelled import OTHERS
 from pipelines.sounds.vocabulary import OTHER
 
 SECONDS = 5.0
@@ -26,7 +26,8 @@ COUNTS = {"bell": 200, "alarm": 200, "doorbell": 320, "phone_ring": 360, "siren"
           "engine": 100, "guitar": 50, "piano": 20}  # fmt: skip
 # label -> (General MIDI program, style, clips); the key is a label or an outside kind
 INSTRUMENTS: dict[str, tuple[tuple[int, str, int], ...]] = {
-    "guitar": tuple((p, "plucked", n) for p, n in ((24, 60), (25, 60), (26, 25), (27, 30), (28, 10), (29, 15), (30, 15))),
+    "guitar": ((24, "plucked", 60), (25, "plucked", 60), (26, "plucked", 25), (27, "plucked", 30),
+               (28, "plucked", 10), (29, "plucked", 15), (30, "plucked", 15)),
     "piano": tuple((p, "keyed", n) for p, n in ((0, 60), (1, 45), (2, 25), (3, 20), (4, 15), (5, 10))),
     "bell": ((14, "tolled", 70),),
     "violin": tuple((p, "keyed", n) for p, n in ((40, 60), (41, 20), (44, 10), (48, 15), (110, 15))),
@@ -133,7 +134,7 @@ def instruments() -> Iterator[Sound]:
                 yield at_16k(x, 44100), row(label, f"gm-{label}-{program}-{i}", i)
     for program, kind in OUTSIDE_PROGRAMS.items():
         rng = np.random.default_rng([SEED, 64, program])
-        for i, x in enumerate(midi.segments(program, "keyed", 6, rng)):
+        for x in midi.segments(program, "keyed", 6, rng):
             yield at_16k(x, 44100), row(kind, f"gm-other-{program}", 0, music=True)
 
 

@@ -20,7 +20,11 @@ from pipelines.sounds.augment import compressed, mu_law, room
 from pipelines.sounds.dsp import Rng, log_uniform, uniform
 from pipelines.sounds.recordings import RATE_HZ, SEED, Store
 
-CODECS = {"libopus": ("ogg", 6000, 24000, 48000), "mp3": ("mp3", 24000, 48000, 16000), "aac": ("adts", 14000, 40000, 16000)}
+CODECS = {
+    "libopus": ("ogg", 6000, 24000, 48000),
+    "mp3": ("mp3", 24000, 48000, 16000),
+    "aac": ("adts", 14000, 40000, 16000),
+}
 
 
 def coded(x: np.ndarray, codec: str, bit_rate: int) -> np.ndarray:
@@ -56,7 +60,9 @@ class Elsewhere:
 
     def __init__(self, responses: list[np.ndarray], seed: int) -> None:
         rng = np.random.default_rng([seed, 71])
-        self.rooms = [response[: 2 * RATE_HZ] / max(float(np.sqrt(np.sum(response**2))), 1e-6) for response in responses]
+        self.rooms = [
+            response[: 2 * RATE_HZ] / max(float(np.sqrt(np.sum(response**2))), 1e-6) for response in responses
+        ]
         self.rooms = [r for r in self.rooms for _ in range(3)] + [room(rng).astype(np.float32) for _ in range(120)]
 
     def __call__(self, x: np.ndarray, rng: Rng) -> tuple[np.ndarray, float]:
@@ -71,7 +77,9 @@ class Elsewhere:
             drive = uniform(rng, 1.5, 6)
             y = np.tanh(drive * y) if rng.random() < 0.5 else np.clip(drive * y, -1, 1)
         if rng.random() < 0.25:
-            y = compressed(torch.from_numpy(y), int(log_uniform(rng, 0.02, 0.4) * RATE_HZ), uniform(rng, 0.3, 0.9)).numpy()
+            y = compressed(
+                torch.from_numpy(y), int(log_uniform(rng, 0.02, 0.4) * RATE_HZ), uniform(rng, 0.3, 0.9)
+            ).numpy()
         if rng.random() < 0.05:
             y = mu_law(torch.from_numpy(y)).numpy()
         if rng.random() < 0.15:

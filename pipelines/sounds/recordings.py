@@ -26,12 +26,15 @@ RATE_HZ = 16000
 SEED = 7
 HELD, TEST = 0.12, 0.15  # shares of a kind's recordings
 ESC10 = re.compile(r"^(\d)-(\d+)-(\d+)$|^(\d)-(\d+)-([A-Z])$")
-CREDIT = re.compile(r"\*\*\[(?P<clip>\S+)\.ogg\]\*\*:\s+clip derived from \[(?P<title>.*)\]\((?P<url>\S+)\) by \*(?P<who>.*)\* \(\[(?P<licence>[^\]]+)\]")  # noqa: E501
+CREDIT = re.compile(
+    r"\*\*\[(?P<clip>\S+)\.ogg\]\*\*:\s+clip derived from \[(?P<title>.*)\]\((?P<url>\S+)\) by "
+    r"\*(?P<who>.*)\* \(\[(?P<licence>[^\]]+)\]"
+)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One sound file. `kind` is a label, an outside kind, `unlabelled`, `noise` or `rir`; `fold` 0 is none of ESC-50's."""
+    """One sound file. `kind` is a label, an outside kind, `unlabelled`, `noise` or `rir`; `fold` 0: not ESC-50."""
 
     path: str
     kind: str
@@ -63,8 +66,15 @@ def listed(folder: Path) -> list[Recording]:
         row = json.loads(line)
         kind = row["path"].split("/")[0]
         out.append(
-            Recording(row["path"], SAME.get(kind, kind), series(row), row["esc50_fold"] or 0, row["licence"],
-                      row["attribution"], row["repository"])  # fmt: skip
+            Recording(
+                row["path"],
+                SAME.get(kind, kind),
+                series(row),
+                row["esc50_fold"] or 0,
+                row["licence"],
+                row["attribution"],
+                row["repository"],
+            )
         )
     return out
 
@@ -174,7 +184,9 @@ def write_store(folder: Path, sounds: Iterator[tuple[np.ndarray, dict[str, objec
     return len(rows)
 
 
-def readable(folder: Path, recordings: list[Recording], bad: list[str]) -> Iterator[tuple[np.ndarray, dict[str, object]]]:
+def readable(
+    folder: Path, recordings: list[Recording], bad: list[str]
+) -> Iterator[tuple[np.ndarray, dict[str, object]]]:
     """Each recording's sound and row; those that can't be read are listed in `bad` and left out."""
     for r in recordings:
         try:

@@ -38,9 +38,7 @@ PARENTS: dict[str, tuple[str, ...]] = {
         "brushing_teeth drinking".split()
     ),
     "music": tuple("guitar piano drum violin flute music".split()),
-    "water": tuple(
-        "rain sea_waves water_drops water_pouring water_running water_splash toilet_flush".split()
-    ),
+    "water": tuple("rain sea_waves water_drops water_pouring water_running water_splash toilet_flush".split()),
     "vehicle": tuple("engine train airplane helicopter".split()),
     "machine": tuple("vacuum_cleaner washing_machine drill chainsaw hand_saw".split()),
     "signal": tuple("alarm siren doorbell phone_ring car_horn bell".split()),

@@ -1,4 +1,4 @@
-"""YAMNet as a teacher: its 1024 values and 521 scores for each patch of sound. Only used in training and for comparison.
+"""YAMNet as a teacher: its 1024 values and 521 scores for each patch of sound. Only used in training.
 
 YAMNet (Apache-2.0) is read from a TensorFlow Lite file by ai-edge-litert; none of its weights become part of nano.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avstream.errors import SourceError, SourceError
+from avstream.errors import SourceError
 
 PATCH, HOP = 15600, 7680  # samples at 16 kHz: 0.975 s every 0.48 s
 DIM, SCORES = 1024, 521
