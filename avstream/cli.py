@@ -19,13 +19,13 @@ from avstream.commands.signals import InterruptedBySignal
 from avstream.config import presets
 from avstream.errors import AvstreamError, ConfigError
 
-LETTING_GO_S = 0.4  # for threads that were told to end
+LETTING_GO_S = 0.4  # for threads that were asked to end
 EXAMPLES = """\
 examples:
   avstream file movie.mp4 --srt movie.srt    narrate a movie, with captions for any player
   avstream devices                           the cameras and microphones here, and what to type for them
   avstream live --camera 0 --window          show what sounds, as it happens
-  avstream doctor                            what works on this machine, and how to mend what does not
+  avstream doctor                            what works on this machine, and how to fix what does not
   avstream presets                           the models to choose from
   avstream labels                            the sounds that can be heard
 
@@ -93,7 +93,7 @@ def entry() -> NoReturn:
 
 def keep_libraries_quiet() -> None:
     """Leave standard error to Python alone: PortAudio and ALSA print to it from threads of their own, past everything
-    that could be told to be quiet. `--debug` shows what they have to say. Raises OSError without a standard error.
+    that could be made quiet. `--debug` shows what they have to say. Raises OSError without a standard error.
     """
     sys.stderr.flush()
     own = os.dup(2)
@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"avstream {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for name, room, purpose in (
+    for name, module, purpose in (
         ("file", file, "narrate movies or sound files"),
         ("live", live, "narrate cameras, microphones and network streams"),
         ("compare", compare, "encoders and alignments side by side on your clips, as a page"),
@@ -122,11 +122,11 @@ def parser() -> argparse.ArgumentParser:
         ("mqtt", mqtt, "remove a stream from an MQTT broker and from Home Assistant"),
     ):
         command = commands.add_parser(
-            name, help=purpose, epilog=room.EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+            name, help=purpose, epilog=module.EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        room.add(command)
+        module.add(command)
     commands.add_parser("devices", help="list cameras and microphones, and what to type").set_defaults(run=list_devices)
-    doctor = commands.add_parser("doctor", help="what works on this machine, and how to mend what does not")
+    doctor = commands.add_parser("doctor", help="what works on this machine, and how to fix what does not")
     doctor.set_defaults(run=examine)
     doctor.add_argument("--mic", metavar="WHICH", help="listen to this one (default: the system's), or `none`")
     doctor.add_argument("--camera", metavar="WHICH", help="try this camera: a number or an address (rtsp, http, udp)")

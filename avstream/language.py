@@ -55,7 +55,7 @@ class Llava:
     def project(self, tokens: NDArray[np.float32]) -> Tensor:
         """(n, vision width) -> (n, text width), or (n + 1, ...) where the family ends a picture by a newline token.
 
-        LlavaNext and Onevision get the one tile that shows the whole picture.
+        LlavaNext and Onevision get the one tile that shows all of the picture.
         """
         model = self._model.model
         visual = torch.from_numpy(tokens).to(self._model.device, self._model.dtype)

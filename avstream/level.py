@@ -14,8 +14,8 @@ SILENCE_DBFS = -55.0  # of the loudest block: below the hiss of ordinary microph
 def loudness_dbfs(audio: NDArray[np.float32], rate_hz: int) -> float:
     """RMS of the loudest 100 ms of (channels, n), over its loudest channel; FLOOR_DBFS for digital silence."""
     block = max(1, round(BLOCK_S * rate_hz))
-    whole = audio.shape[1] // block * block
-    blocks = audio[:, :whole].reshape(len(audio), -1, block) if whole else audio[:, None, :]
+    used = audio.shape[1] // block * block
+    blocks = audio[:, :used].reshape(len(audio), -1, block) if used else audio[:, None, :]
     if not blocks.size:
         return FLOOR_DBFS
     power = float(np.square(blocks, dtype=np.float64).mean(axis=-1).max())

@@ -223,7 +223,7 @@ class _Loop:
             self._stop.set()
 
     async def shut_down(self) -> None:
-        """End events, finish sinks, side by side, then services, which sinks may have told something until then."""
+        """End events, finish sinks, side by side, then services, which sinks may have sent something to until then."""
         began = perf_counter()
         self._model.end()
         for stream in self._streams:

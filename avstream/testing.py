@@ -95,7 +95,7 @@ class MemorySource:
             if self.closed.is_set():
                 return
             if self._fails_at_s is not None and start_s >= self._fails_at_s - 1e-9:
-                raise SourceError(f"{self.info.name} broke", "mend the test")
+                raise SourceError(f"{self.info.name} broke", "fix the test")
             if self._speed is not None:
                 self.closed.wait(max(0.0, (start_s + CHUNK_S - self.now_s()) / self._speed))
             if not self._is_lost(start_s):

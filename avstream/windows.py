@@ -72,7 +72,7 @@ class Windower:
         self._picture_step = hop_s
 
     def push(self, item: StreamItem) -> list[Window]:
-        """Take one item; return the windows that are now whole, often none, in order.
+        """Take one item; return the windows that are now complete, often none, in order.
 
         Raises SourceError when sound changes its rate or its channels, which a source must not do.
         """

@@ -70,7 +70,7 @@ def listed(sounds: Sequence[Sound]) -> str:
 
 
 def heard(sounds: Sequence[Sound]) -> str:
-    """`Heard: dog barking and probably rain falling.`: the evidence as the language model is told of it."""
+    """`Heard: dog barking and probably rain falling.`: the evidence as the language model is given it."""
     return "Heard: " + " and ".join(claim(sound) for sound in sounds) + "." if sounds else ""
 
 

@@ -164,7 +164,7 @@ class Ear:
 
 
 class Line:
-    """A TCP line to a broker that can be cut and mended while both ends live on."""
+    """A TCP line to a broker that can be cut and repaired while both ends live on."""
 
     def __init__(self, port: int) -> None:
         self._far = port
@@ -174,13 +174,13 @@ class Line:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Line":
-        await self.mend()
+        await self.repair()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.cut()
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
 
     async def cut(self) -> None:

@@ -37,7 +37,7 @@ from tests.system import need
 SIZE = (640, 360)
 SAMPLE_S = 1.0
 START_S = 120.0  # for models and devices, and a first sound
-RECOVERY_S = 40.0  # how long the longest backoff can make it wait after a mend
+RECOVERY_S = 40.0  # how long the longest backoff can make it wait after a repair
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Result:
     events: int = 0
     never_ended: int = 0
     heard_by_mqtt: int = 0
-    recovery_s: list[float | None] = field(default_factory=list)  # from a mend until every stream named a sound again
+    recovery_s: list[float | None] = field(default_factory=list)  # from a repair until every stream named a sound again
     recovered: bool = False
     stderr: str = ""
 
@@ -86,7 +86,7 @@ def make_movie(folder: Path) -> Path:
 
 
 class Faults:
-    """What can break, in turns; each is a name, how to break it and how to mend it."""
+    """What can break, in turns; each is a name, how to break it and how to repair it."""
 
     def __init__(self, camera: Sender, broker: Mosquitto, pulse: object, wav: Path) -> None:
         def play() -> None:
@@ -102,19 +102,19 @@ class Faults:
                 ("broker hangs", broker.pause, broker.resume),
             ]
         )
-        self._mend = None
+        self._repair = None
 
     def inject(self) -> str:
         """Break the next thing."""
-        name, inject, self._mend = next(self._turns)
+        name, inject, self._repair = next(self._turns)
         inject()
         return name
 
-    def mend(self) -> None:
-        """Mend what was broken last."""
-        if self._mend is not None:
-            self._mend()
-            self._mend = None
+    def repair(self) -> None:
+        """Repair what was broken last."""
+        if self._repair is not None:
+            self._repair()
+            self._repair = None
 
 
 def soak(minutes: float, fault_every_s: float, folder: Path) -> Result:
@@ -173,29 +173,29 @@ def listening(broker: Mosquitto, path: Path) -> ExitStack:
 def watch(
     program: subprocess.Popen, folder: Path, result: Result, minutes: float, fault_every_s: float, faults: Faults
 ) -> None:
-    """Sample its memory, and break and mend things, until the time is over."""
+    """Sample its memory, and break and repair things, until the time is over."""
     process, began = psutil.Process(program.pid), time.monotonic()
-    next_fault_s, mend_at_s = fault_every_s, float("inf")
-    mended_s, before = 0.0, dict[str, int]()  # empty when nothing is waited for
+    next_fault_s, repair_at_s = fault_every_s, float("inf")
+    repaired_s, before = 0.0, dict[str, int]()  # empty when nothing is waited for
     while (now_s := time.monotonic() - began) < 60 * minutes:
         assert program.poll() is None, f"it ended by itself, {program.returncode}: {last_words(folder)}"
         family = [process, *process.children(recursive=True)]
         result.rss_mib.append(sum(rss_of(member) for member in family) / 2**20)
         result.threads.append(process.num_threads())
         if before and all(count > before[name] for name, count in lines(folder).items()):
-            result.recovery_s.append(round(now_s - mended_s, 1))
+            result.recovery_s.append(round(now_s - repaired_s, 1))
             before = {}
-        if now_s >= mend_at_s:
-            faults.mend()
-            mend_at_s, mended_s, before = float("inf"), now_s, lines(folder)
+        if now_s >= repair_at_s:
+            faults.repair()
+            repair_at_s, repaired_s, before = float("inf"), now_s, lines(folder)
         # the last one leaves the time to recover
         if now_s >= next_fault_s and now_s < 60 * minutes - fault_every_s / 2:
             result.faults.append(f"{now_s:.0f} s: {faults.inject()}")
             result.recovery_s += [None] if before else []
             before = {}
-            next_fault_s, mend_at_s = next_fault_s + fault_every_s, now_s + fault_every_s / 3
+            next_fault_s, repair_at_s = next_fault_s + fault_every_s, now_s + fault_every_s / 3
         time.sleep(SAMPLE_S)
-    faults.mend()
+    faults.repair()
 
 
 def rss_of(process: psutil.Process) -> int:

@@ -203,7 +203,7 @@ async def test_an_outage_loses_and_reorders_nothing(tmp_path):
                 await asyncio.to_thread(produce, 100, 100)
                 broker.start()
                 async with Ear(broker.port) as ear:
-                    await line.mend()
+                    await line.repair()
                     await until(lambda: ear.all("avstream/kitchen/event"))
                     await asyncio.to_thread(produce, 200, 50)
                     await until(lambda: "e249" in (ear.last("avstream/kitchen/event") or ""))
@@ -251,7 +251,7 @@ async def test_a_long_outage_loses_the_oldest_and_counts(tmp_path, monkeypatch):
                 await until(lambda: hub.problems)
                 assert "connection refused" in hub.problems[0].found and hub.lost == 30
                 sink.status(status())
-                await line.mend()
+                await line.repair()
                 await until(lambda: "e79" in (ear.last("avstream/kitchen/event") or ""))
                 told = [json.loads(payload)["id"] for payload in ear.all("avstream/kitchen/event")]
                 assert told == [f"e{number}" for number in range(30, 80)]

@@ -1,4 +1,4 @@
-"""`avstream live`: narrate cameras, microphones and network streams, until told to stop."""
+"""`avstream live`: narrate cameras, microphones and network streams, until asked to stop."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ examples:
 keys in the window: q quit, space freeze, h heatmap, m mute the newest sound, s snapshot, f full screen, ? help
 """
 MOST_ANNOUNCED = 100
-MISSING_S, MISSING_SHARE = 5.0, 0.01  # of the sound: more is told; a device or a network takes a while to begin
+MISSING_S, MISSING_SHARE = 5.0, 0.01  # of the sound: more is reported; a device or a network takes a while to begin
 STREAM_OPTIONS = (
     "camera", "mic", "realtime", "loop", "name", "only", "mute", "urgent", "threshold", "window", "jsonl",
     "jsonl_rotate", "srt", "vtt",
@@ -129,7 +129,7 @@ def home_of(options: argparse.Namespace) -> Home:
 
 
 def narrate(options: argparse.Namespace) -> int:
-    """`avstream live`: wire everything, run until told to stop, say how it went."""
+    """`avstream live`: wire everything, run until asked to stop, say how it went."""
     from rich.console import Console
 
     from avstream import loop

@@ -118,7 +118,7 @@ def settings_of(options: argparse.Namespace, preset: str | None = None) -> prese
 
 
 def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) -> Narrator:
-    """Load the models, saying which on a terminal. This is where torch comes in, after all that can be told early."""
+    """Load the models, saying which on a terminal. This is where torch comes in, after all that can be said early."""
     from avstream import loading
     from avstream.narrator import Narrator
 

@@ -77,8 +77,8 @@ def buckets(distance: Tensor, count: int, furthest: int) -> Tensor:
 
 def shorten_mask(padding: Tensor, length: int) -> Tensor:
     """(B, n) bool -> (B, length): a place is padding when all that went into it is; the rest of n / length is cut."""
-    whole = padding.shape[1] // length * length
-    return padding[:, :whole].reshape(len(padding), length, -1).all(-1)
+    used = padding.shape[1] // length * length
+    return padding[:, :used].reshape(len(padding), length, -1).all(-1)
 
 
 class PositionConv(nn.Module):

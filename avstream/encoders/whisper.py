@@ -32,7 +32,7 @@ class Whisper(AudioEncoder):
     def __init__(
         self, checkpoint: Path, *, fuse_layers: bool, window_s: float, device: torch.device, dtype: torch.dtype
     ) -> None:
-        """Load from a local folder: a whole Whisper checkpoint, or one of its encoder alone. Raises OSError."""
+        """Load from a local folder: a complete Whisper checkpoint, or one of its encoder alone. Raises OSError."""
         self._device, self._dtype = device, dtype
         self._fuse_layers = fuse_layers
         self._features = WhisperFeatureExtractor.from_pretrained(checkpoint)
