@@ -31,7 +31,6 @@ from avstream.config import presets
 from avstream.errors import AvstreamError
 from avstream.localization import choosing
 from avstream.localization.fusion import FEATURES, TABLE
-from avstream.narrator import Narrator
 from pipelines.localization.benchmarks import Localizer, acl_localizer, add_arguments, dataset_report
 from pipelines.localization.plots import reliability_plot
 from pipelines.localization.scenes import CONDITIONS, make_scene
@@ -180,7 +179,7 @@ def cost_report(args: argparse.Namespace) -> dict[str, Any]:
 def clips_report(args: argparse.Namespace) -> dict[str, Any]:
     """Real clips through a preset's narrator, with the localizer that was asked for."""
     loaded = loading.load(presets.load(args.preset, localizer=args.localizer))
-    return clip_report(args.clips, Narrator(loaded), args.sounds, args.swaps)
+    return clip_report(args.clips, loaded, args.sounds, args.swaps)
 
 
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {

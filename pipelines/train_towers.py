@@ -1,6 +1,6 @@
 """Train small towers for ACL-SSL to stand on where no large ones can be had: a BEATs and a CLIPSeg of the true classes.
 
-    python -m pipelines.train_towers --out runs/towers --steps 500
+    python -m pipelines.train_towers --out runs/towers --minutes 15
     python -m pipelines.train_localizer --synthetic 640 --beats runs/towers/beats.pt --clipseg runs/towers/clipseg
 
 The published towers know the world; these know drawn things by their words, and made sounds by their labels. They play
@@ -13,14 +13,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, PreTrainedTokenizerFast
 
@@ -48,6 +49,21 @@ BEATS = BeatsConfig(
 )  # fmt: skip
 
 
+class Pictures(NamedTuple):
+    """Pictures of two things (B, 3, S, S), their labels (B, 2), and a mask for each of the two, (B, 2, S, S)."""
+
+    pixels: Tensor
+    names: Tensor
+    masks: Tensor
+
+    def some(self, batch: int, rng: np.random.Generator) -> Pictures:
+        """A batch, each picture mirrored or not."""
+        chosen = torch.from_numpy(rng.choice(len(self.pixels), batch, replace=False))
+        mirrored = rng.random() < 0.5
+        pixels, masks = (part[chosen].flip(-1) if mirrored else part[chosen] for part in (self.pixels, self.masks))
+        return Pictures(pixels, self.names[chosen], masks)
+
+
 def tokenizer() -> PreTrainedTokenizerFast:
     """Whole words, between CLIP's start and end."""
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token=WORDS[0]))
@@ -59,21 +75,21 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def pictures(batch: int, rng: np.random.Generator) -> tuple[Tensor, list[tuple[str, str]], Tensor]:
-    """Pictures of two things (B, 3, S, S), their labels, and a mask for each of the two, (B, 2, S, S)."""
-    pixels, names, masks = [], [], torch.zeros(batch, 2, SIZE_PX, SIZE_PX)
-    for k in range(batch):
+def pictures(count: int, rng: np.random.Generator) -> Pictures:
+    """Drawn once, used often."""
+    pixels, names, masks = [], [], torch.zeros(count, 2, SIZE_PX, SIZE_PX)
+    for k in range(count):
         first, second = (str(label) for label in rng.choice(LABELS, 2, replace=False))
         rgb, boxes = compose([first, second], 2 * SIZE_PX, 2 * SIZE_PX, rng)
         for n, box in enumerate(boxes):
             left, top, right, bottom = (round(v * SIZE_PX) for v in box)
             masks[k, n, top:bottom, left:right] = 1
         pixels.append(to_pixels(rgb, SIZE_PX))
-        names.append((first, second))
-    return torch.stack(pixels), names, masks
+        names.append((LABELS.index(first), LABELS.index(second)))
+    return Pictures(torch.stack(pixels), torch.tensor(names), masks)
 
 
-def train_clipseg(steps: int, batch: int, seed: int) -> CLIPSegForImageSegmentation:
+def train_clipseg(drawn: int, minutes: float, batch: int, seed: int) -> CLIPSegForImageSegmentation:
     """A CLIPSeg that draws where the thing of a word is, and whose pictures and words share a space."""
     torch.manual_seed(seed)
     config = CLIPSegConfig(
@@ -83,28 +99,21 @@ def train_clipseg(steps: int, batch: int, seed: int) -> CLIPSegForImageSegmentat
     model = CLIPSegForImageSegmentation(config)
     grounder = Grounder(model, tokenizer()(PROMPT).input_ids)
     model.train().requires_grad_(True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     rng = np.random.default_rng([seed, 41])
-    for step, began in counted(steps):
-        loss = clipseg_loss(model, grounder, *pictures(batch, rng))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        report("clipseg", step, steps, loss, began)
+    pool = pictures(drawn, rng)
+    learn("clipseg", model, 1e-3, minutes, lambda: clipseg_loss(model, grounder, *pool.some(batch, rng)))
     return model.eval()
 
 
 def clipseg_loss(
-    model: CLIPSegForImageSegmentation, grounder: Grounder, pixels: Tensor, names: list[tuple[str, str]], masks: Tensor
+    model: CLIPSegForImageSegmentation, grounder: Grounder, pixels: Tensor, names: Tensor, masks: Tensor
 ) -> Tensor:
     """Where each of both words is, that a third is nowhere, and that a picture of one thing is nearest to its word."""
     embed = model.clip.text_model.embeddings.token_embedding
     words = grounder.audio_embedding(embed(torch.arange(WORDS.index(LABELS[0]), len(WORDS))))
     hidden = model.clip.vision_model(pixels, output_hidden_states=True).hidden_states
     seen = [hidden[i + 1] for i in model.config.extract_layers]
-    first, second = (torch.tensor([LABELS.index(pair[n]) for pair in names]) for n in (0, 1))
+    first, second = names.T
     other = (first + 1 + torch.randint(len(LABELS) - 1, first.shape)) % len(LABELS)
     other = torch.where(other == second, first, other)
     truth = [masks[:, 0], masks[:, 1], torch.where((other == first)[:, None, None], masks[:, 0], 0)]
@@ -120,38 +129,38 @@ def clipseg_loss(
     return loss + 0.3 * (cross_entropy(near[0], first) + cross_entropy(near[1], second))
 
 
-def train_beats(steps: int, batch: int, seed: int) -> Beats:
+def train_beats(made: int, minutes: float, batch: int, seed: int) -> Beats:
     """A BEATs that tells the made sounds apart."""
     torch.manual_seed(seed)
     model, rng = Beats(BEATS).train(), np.random.default_rng([seed, 43])
     model.encoder.pos_conv[0].weight_g.data.mul_(0.05)  # as it begins, it would drown what the tokens differ in
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    for step, began in counted(steps):
-        labels = rng.integers(len(ABLE), size=batch)
-        sounds = [synthesize(ABLE[k], SECONDS, RATE_HZ, rng) * rng.uniform(0.3, 1) for k in labels]
-        tokens = model(torch.stack([features(sound.astype(np.float32)) for sound in sounds]))[-1]
-        loss = cross_entropy(model.predictor(tokens).mean(1), torch.from_numpy(labels))
+    names = np.arange(made) % len(ABLE)
+    sounds = torch.stack([features(synthesize(ABLE[k], SECONDS, RATE_HZ, rng).astype(np.float32)) for k in names])
+
+    def loss() -> Tensor:
+        chosen = torch.from_numpy(rng.choice(made, batch, replace=False))
+        louder = torch.from_numpy(rng.normal(0, 0.3, (batch, 1, 1)).astype(np.float32))
+        tokens = model(sounds[chosen].roll(int(rng.integers(0, 100)), 1) + louder)[-1]
+        return cross_entropy(model.predictor(tokens).mean(1), torch.from_numpy(names)[chosen])
+
+    learn("beats", model, 2e-3, minutes, loss)
+    return model.eval()
+
+
+def learn(name: str, model: nn.Module, rate: float, minutes: float, loss_of: Callable[[], Tensor]) -> None:
+    """Minimize a loss for so long, the rate rising for a tenth of the time and falling to nothing."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    began, step = time.monotonic(), 0
+    while (share := (time.monotonic() - began) / (60 * minutes)) < 1:
+        optimizer.param_groups[0]["lr"] = rate * min(1.0, 10 * share + 0.1) * (1 - share)
+        loss = loss_of()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
-        report("beats", step, steps, loss, began)
-    return model.eval()
-
-
-def counted(steps: int) -> Iterator[tuple[int, float]]:
-    """The steps from 1 on, and when they began."""
-    began = time.monotonic()
-    for step in range(1, steps + 1):
-        yield step, began
-
-
-def report(name: str, step: int, steps: int, loss: Tensor, began: float) -> None:
-    """A line now and then."""
-    if step == 1 or step % 50 == 0 or step == steps:
-        print(f"{name} {step}/{steps} loss {loss.item():.3f} {time.monotonic() - began:.0f} s", flush=True)
+        step += 1
+        if step == 1 or step % 25 == 0:
+            print(f"{name} step {step} loss {loss.item():.3f} {60 * minutes * share:.0f} s", flush=True)
 
 
 def save(out: Path, clipseg: CLIPSegForImageSegmentation, beats: Beats) -> None:
@@ -166,12 +175,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/towers"))
-    parser.add_argument("--steps", type=int, default=500, help="of CLIPSeg; BEATs gets a third")
+    parser.add_argument("--minutes", type=float, default=15.0, help="of learning, a third of it for BEATs")
+    parser.add_argument("--pictures", type=int, default=2000, help="drawn for CLIPSeg; half as many sounds for BEATs")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
-    clipseg = train_clipseg(args.steps, args.batch, args.seed)
-    save(args.out, clipseg, train_beats(max(1, args.steps // 3), args.batch, args.seed))
+    clipseg = train_clipseg(args.pictures, args.minutes * 2 / 3, args.batch, args.seed)
+    save(args.out, clipseg, train_beats(args.pictures // 2, args.minutes / 3, args.batch, args.seed))
     return 0
 
 

@@ -18,7 +18,6 @@ from avstream.localization.localizer_synchrony import SynchronyLocalizer
 from avstream.localization.place import MOST_SOURCES, PerSource, Place, heat_of
 from avstream.localization.stereo import UNKNOWN, Bearing
 from avstream.localization.tracks import Tracked
-from avstream.narrator import Narrator
 from avstream.records import MotionFrame, VideoFrame, Window
 from pipelines.localization.score_clips import clip_report
 from tests.test_grounding import FASTESTDET
@@ -200,15 +199,15 @@ def test_heatmaps_of_several_places_are_one():
 
 @pytest.mark.skipif(not (DATA / "ave2").is_dir(), reason="needs three clips of AVE (AVSTREAM_DATA)")
 def test_on_real_clips_synchrony_alone_claims_nothing():
-    found = clip_report(DATA / "ave2", Narrator(loading.load(presets.load("nano"))))
+    found = clip_report(DATA / "ave2", loading.load(presets.load("nano")))
     assert all(row["box"] is None for name, row in found.items() if name != "false boxes")
 
 
 @pytest.mark.skipif(not FASTESTDET.is_file(), reason="needs FastestDet.onnx beside the real clips (AVSTREAM_DATA)")
 def test_on_real_clips_a_detector_finds_the_man_the_player_and_the_bells():
-    narrator = Narrator(loading.load(presets.load("nano", localizer=f"detector:{FASTESTDET}")))
-    found = clip_report(DATA / "ave2", narrator, DATA / "sounds", 10)
+    models = loading.load(presets.load("nano", localizer=f"detector:{FASTESTDET}"))
+    found = clip_report(DATA / "ave2", models, DATA / "sounds", 10)
     wrong = found.pop("false boxes")
-    assert [row["right"] for row in found.values()] == [True, True, True]
+    assert [row["named"]["right"] for row in found.values()] == [True, True, True]
     assert wrong["muted boxes"] == "0 of 3"
     assert int(wrong["swapped with recordings"].split(" of ")[0]) <= 3, "1 in 10"

@@ -58,6 +58,16 @@ class Patch:
         part = cv2.multiply(np.ascontiguousarray(picture[self.rows, self.columns]), keep, scale=1 / 255)
         picture[self.rows, self.columns] = cv2.add(part, color, dst=part)
 
+    def moved(self, across: float, down: float, width: int, height: int) -> Patch | None:
+        """The patch moved by shares of a picture of that size, as far as it stays inside; None when nothing does."""
+        x, y = round(across * width), round(down * height)
+        rows, columns = _shifted(self.rows, y, height), _shifted(self.columns, x, width)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return None
+        top, left = rows.start - y - self.rows.start, columns.start - x - self.columns.start
+        part = slice(top, top + rows.stop - rows.start), slice(left, left + columns.stop - columns.start)
+        return Patch(rows, columns, self.color[part], self.keep[part])
+
 
 class Layer:
     """Color, uint8 (H, W, 3), and alpha, uint8 (H, W), while they are drawn on. Points are pixels from the top left."""
@@ -153,6 +163,11 @@ class Layer:
         color: Any = cv2.multiply(np.ascontiguousarray(self.color[rows, columns]), alpha, scale=1 / 255)
         keep: Any = cv2.bitwise_not(alpha)
         return Patch(slice(y + top, y + top + high), slice(x + left, x + left + wide), color, keep)
+
+
+def _shifted(part: slice, by: int, limit: int) -> slice:
+    """A part of [0, limit) moved, without what leaves it."""
+    return slice(max(0, part.start + by), min(limit, part.stop + by))
 
 
 def _inside(start: int, length: int, limit: int) -> slice:

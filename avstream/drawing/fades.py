@@ -10,6 +10,7 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from avstream.drawing.canvas import Layer, Line, Patch, Picture, Run, line_width
+from avstream.drawing.following import Follower
 from avstream.drawing.layout import CAPTION, Layout
 from avstream.drawing.overlay import Overlay
 from avstream.drawing.timeline import hedged
@@ -29,6 +30,7 @@ class Look:
 
     sounds: tuple[Sound, ...] = ()
     heatmap: NDArray[float32] | None = None
+    follower: Follower | None = None
 
 
 NOTHING = Look()
@@ -62,7 +64,7 @@ class Marks:
         height, width = rgb.shape[:2]
         overlay = self._drawn.get(look)
         if overlay is None or (overlay.width, overlay.height) != (width, height):
-            overlay = Overlay(width, height, heatmap=look.heatmap, sounds=look.sounds)
+            overlay = Overlay(width, height, heatmap=look.heatmap, sounds=look.sounds, follower=look.follower)
             self._drawn[look] = overlay
         return overlay
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.drawing.canvas import ACCENT, INK, PAPER, Layer, Patch, Picture, fit_size, text_width
+from avstream.drawing.following import Follower
+from avstream.drawing.placemarks import Area, draw_outside, draw_place, outside, placed
 from avstream.records import Sound
 from avstream.wording import caption as caption_of
-from avstream.wording import words
 
 LINE_CHARS = 42  # what accessibility guidelines allow on a line
 STRENGTH = 0.6  # opacity of the hottest spot
@@ -57,8 +58,9 @@ def _fits(text: str) -> bool:
 class Overlay:
     """What one narration looks like on pictures of `width` x `height` pixels, drawn once, blended often.
 
-    `heatmap` is float32 (rows, columns) in [0, 1] over the whole picture. A sound with a box is framed; one that is
-    to the left or the right, without a box or not in view, has an arrow at that edge.
+    `heatmap` is float32 (rows, columns) in [0, 1] over the whole picture. A sound with a box is framed, with an outline
+    outlined; one that is to the left or the right, without a box or not in view, has an arrow at that edge, and one
+    that is off-screen and to no side is named at the top.
     """
 
     def __init__(
@@ -70,31 +72,34 @@ class Overlay:
         sounds: Sequence[Sound] = (),
         caption: str = "",
         crowded: int = 0,
+        follower: Follower | None = None,
     ) -> None:
-        """`crowded` are the rows at the top in which a box's name would be lost among other words."""
+        """`crowded` are the rows at the top in which a box's name would be lost among other words. `follower`, of the
+        boxes of `placed(sounds)`, takes the marks along with their things.
+        """
         self.width, self.height = width, height
-        self._patch: Patch | None = None
-        lines = wrap_caption(caption)
-        boxed = [sound for sound in sounds if sound.box is not None and sound.visible is not False]
-        sides = {sound.direction for sound in sounds if sound.box is None or sound.visible is False}
-        sides &= {"left", "right"}
-        if heatmap is None and not lines and not boxed and not sides:
-            return
-        layer = Layer(width, height)
+        self._follower, self._moving = follower, list[Patch | None]()
+        layer, taken, small = Layer(width, height), list[Area](), 0.65 * target_size(width, height)
         if heatmap is not None and heatmap.size:
             _draw_heat(layer, heatmap)
-        for sound in boxed:
-            _draw_box(layer, sound, crowded)
-        for side in sorted(sides, key=str):
+        for group in placed(sounds):
+            own = layer if follower is None else Layer(width, height)
+            draw_place(own, group, small, taken, crowded)
+            if follower is not None:
+                self._moving.append(own.finished())
+        sides = {sound.direction for sound in sounds if sound.box is None or sound.visible is False}
+        for side in sorted(sides & {"left", "right"}, key=str):
             _draw_arrow(layer, 1 if side == "right" else -1)
-        if lines:
+        if away := outside(sounds):
+            draw_outside(layer, away, small)
+        if lines := wrap_caption(caption):
             draw_caption(layer, lines)
         self._patch = layer.finished()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
-        return self._patch is None
+        return self._patch is None and not any(self._moving)
 
     def draw(self, rgb: Picture) -> Picture:
         """A new picture, uint8 (height, width, 3), or `rgb` itself when there is nothing to draw.
@@ -103,11 +108,27 @@ class Overlay:
         """
         if rgb.shape != (self.height, self.width, 3):
             raise ValueError(f"expected a picture of {(self.height, self.width, 3)}, found {rgb.shape}")
-        if self._patch is None:
+        patches = [self._patch, *self._moved(rgb)]
+        if not any(patches):
             return rgb
         out = rgb.copy()
-        self._patch.blend(out)
+        for patch in patches:
+            if patch is not None:
+                patch.blend(out)
         return out
+
+    def _moved(self, rgb: Picture) -> list[Patch | None]:
+        """The marks where their things are in this picture; None for those that it does not show."""
+        if self._follower is None or not self._moving:
+            return []
+        pairs = zip(self._moving, self._follower.shifts(rgb), strict=True)
+        return [patch and shift and patch.moved(*shift, self.width, self.height) for patch, shift in pairs]
+
+
+def follower_of(rgb: Picture | None, sounds: Sequence[Sound]) -> Follower | None:
+    """What takes the marks of `sounds` along, from the picture that their boxes are true for; None without either."""
+    boxes = [group[0].box for group in placed(sounds) if group[0].box is not None]
+    return Follower(rgb, boxes) if rgb is not None and boxes else None
 
 
 def draw_caption(layer: Layer, lines: Sequence[str], *, target: float | None = None) -> None:
@@ -148,30 +169,6 @@ def _outline(layer: Layer, heat: NDArray[np.float32]) -> None:
     for thick, color in ((3 * thin, PAPER), (thin, INK)):
         cv2.drawContours(layer.color, rings, -1, color, thick, cv2.LINE_AA)
         cv2.drawContours(layer.alpha, rings, -1, 230, thick, cv2.LINE_AA)
-
-
-def _draw_box(layer: Layer, sound: Sound, crowded: int) -> None:
-    """The box of a sound, and its name on a small panel above it, or below or inside where there's no room."""
-    assert sound.box is not None
-    width, height = layer.width, layer.height
-    ends = (width - 1, height - 1) * 2
-    left, top, right, bottom = (int(np.clip(round(v * end), 0, end)) for v, end in zip(sound.box, ends, strict=True))
-    thick = max(2, round(min(width, height) / 200))
-    for line, color in ((thick + 2 * max(1, thick // 2), PAPER), (thick, ACCENT)):
-        cv2.rectangle(layer.color, (left, top), (right, bottom), color, line)
-        cv2.rectangle(layer.alpha, (left, top), (right, bottom), 255, line)
-    name = words(sound.label)
-    size = fit_size((name,), max(11.0, 0.65 * target_size(width, height)), 0.9 * width)
-    wide, high = round(text_width(name, size) + size), round(1.5 * size)
-    if wide > width:
-        return  # a thumbnail: the box alone says more than a clipped name
-    x = min(max(left - thick, 0), width - wide)
-    above, below, inside = top - high - thick, bottom + thick, min(top + 2 * thick, height - high)
-    if crowded:
-        inside = bottom - high - 2 * thick
-    y = max(0, above if above >= crowded else below if crowded and below + high <= height else inside)
-    layer.panel(x, y, x + wide, y + high, round(0.3 * size))
-    layer.text(name, x + wide / 2, y + high / 2, size)
 
 
 def _draw_arrow(layer: Layer, way: int) -> None:

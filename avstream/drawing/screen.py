@@ -16,6 +16,7 @@ from avstream.drawing.canvas import Patch, Picture
 from avstream.drawing.fades import NOTHING, Caption, Look, Marks, caption_lines, caption_patch
 from avstream.drawing.history import History, Row
 from avstream.drawing.layout import Box, Layout, arrange
+from avstream.drawing.overlay import follower_of
 from avstream.records import Narration, Problem, Sound, SoundEvent, Status, StreamInfo, VideoFrame
 from avstream.troubles import DEAF, GRAVE, in_full, problems_of
 from avstream.wording import claim
@@ -110,8 +111,11 @@ class Screen:
 
     def _see(self) -> None:
         sounds = self._sounds()
-        heatmap = self._narration.heatmap if self._narration and sounds and self.heatmap else None
-        self._look = Look(sounds, heatmap) if sounds else NOTHING
+        if self._narration is None or not sounds:
+            self._look = NOTHING
+            return
+        heatmap, key = self._narration.heatmap if self.heatmap else None, self._narration.key_frame
+        self._look = Look(sounds, heatmap, follower_of(None if key is None else key.rgb, sounds))
 
     # What is seen
 
@@ -147,7 +151,7 @@ class Screen:
 
     def _misplace(self) -> None:
         """What was narrated had its place in a picture that is gone; the side that it comes from still holds."""
-        self._look = Look(tuple(replace(sound, box=None) for sound in self._look.sounds))
+        self._look = Look(tuple(replace(sound, box=None, one_of=(), outline=()) for sound in self._look.sounds))
         self._marks.clear()
 
     def _fit(self, picture: VideoFrame, layout: Layout) -> Picture:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.errors import SourceError
+from avstream.loading import Models
 from avstream.localization.grounding.thing import overlap
 from avstream.narrator import Narrator
-from avstream.records import Box, Narration, Window
+from avstream.records import Box, Sound, Window
 from avstream.sources.file.movie import Movie
 from avstream.windows import Windower
 from pipelines.localization.datasets import read_sound
@@ -29,12 +30,13 @@ WINDOW_S = 3.0
 LOUD = 0.1  # RMS that swapped sounds are brought to
 
 
-def clip_report(folder: Path, narrator: Narrator, sounds: Path | None = None, swaps: int = 10) -> dict[str, Any]:
-    """What is said of each clip in the folder whose truth is known, and how often a box was wrong.
+def clip_report(folder: Path, models: Models, sounds: Path | None = None, swaps: int = 10) -> dict[str, Any]:
+    """What is said of each clip in the folder whose truth is known, and how often a box was wrong: of what the
+    listener hears in it, and, `named`, of what it is, for the localizer alone.
 
     `sounds` holds recordings, LABEL/NAME, for swaps; the clips' own sounds are swapped always. Raises SourceError.
     """
-    truth = json.loads(TRUTH.read_text())["clips"]
+    truth, narrator = json.loads(TRUTH.read_text())["clips"], Narrator(models)
     windows = {name: clip_window(folder / f"{name}.mp4") for name in truth}
     rng = np.random.default_rng(0)
     others = recordings(sounds, rng)[: len(truth) * swaps] if sounds else []
@@ -42,7 +44,12 @@ def clip_report(folder: Path, narrator: Narrator, sounds: Path | None = None, sw
     for at, (name, known) in enumerate(truth.items()):
         window = windows[name]
         own = [replace(window, audio=fitted(one.audio, one.rate_hz, window)) for n, one in windows.items() if n != name]
-        report[name] = scored(narrator.narrate_window(window, name), known) | {
+        models.localizer.watch(window, name)
+        (place,) = models.localizer.places(window, name, [known["label"]])
+        named = Sound(known["label"], 1.0, place.visible, place.box, place_confidence=place.confidence)
+        report[name] = {"named": scored([replace(named, one_of=place.one_of)], known)}
+        report[name] |= scored(narrator.narrate_window(window, name).sounds, known)
+        report[name] |= {
             "muted boxes": boxes_of([muted(window)], narrator),
             "shifted boxes": boxes_of([shifted(window)], narrator),
             "swapped with clips": boxes_of(own, narrator),
@@ -59,11 +66,11 @@ def clip_window(path: Path) -> Window:
     return windows[0]
 
 
-def scored(said: Narration, known: dict[str, Any]) -> dict[str, Any]:
+def scored(said: Sequence[Sound], known: dict[str, Any]) -> dict[str, Any]:
     """What was said of a clip against its truth, for the likeliest sound that was given a box."""
-    heard = {sound.label: round(sound.confidence, 2) for sound in said.sounds}
-    sound = next((one for one in said.sounds if one.box), None)
-    row: dict[str, Any] = {"heard": heard, "box": None, "right": False, "visible": [s.visible for s in said.sounds]}
+    heard = {sound.label: round(sound.confidence, 2) for sound in said}
+    sound = next((one for one in said if one.box), None)
+    row: dict[str, Any] = {"heard": heard, "box": None, "right": False, "visible": [s.visible for s in said]}
     if sound is None or sound.box is None:
         return row
     boxes = [as_box(box) for box in known["boxes"]]

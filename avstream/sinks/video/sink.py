@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avstream.drawing.overlay import Overlay, fit_caption
+from avstream.drawing.following import Follower
+from avstream.drawing.overlay import Overlay, fit_caption, follower_of
 from avstream.errors import ConfigError, SinkError, SourceError
 from avstream.records import AudioChunk, Narration, Sound, SoundEvent, StreamInfo, VideoFrame
 from avstream.sinks.base import Sink
@@ -48,6 +49,7 @@ class _Shown:
     start_s: float
     sounds: tuple[Sound, ...]
     heatmap: NDArray[np.float32] | None
+    follower: Follower | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +136,9 @@ class VideoSink(Sink):
     def write(self, narration: Narration) -> None:
         """Render the movie as far as it is known what sounds in it: to some seconds before a narration's focus."""
         # The narration itself is let go of: its key frame is large.
-        self._waiting.append(_Shown(narration.focus_start_s, narration.sounds, narration.heatmap))
+        key = narration.key_frame
+        follower = follower_of(None if key is None else key.rgb, narration.sounds)
+        self._waiting.append(_Shown(narration.focus_start_s, narration.sounds, narration.heatmap, follower))
         self._narrated_s = narration.focus_end_s
         self._caption(self._timeline.settle(narration))
         if not self._failed:
@@ -239,7 +243,9 @@ class VideoSink(Sink):
         height, width = rgb.shape[:2]
         if self._overlay is None or now != self._now or (self._overlay.width, self._overlay.height) != (width, height):
             caption = said.caption if said else ""
-            self._overlay = Overlay(width, height, heatmap=shown.heatmap, sounds=shown.sounds, caption=caption)
+            self._overlay = Overlay(
+                width, height, heatmap=shown.heatmap, sounds=shown.sounds, caption=caption, follower=shown.follower
+            )
             self._now = now
         return self._overlay.draw(rgb)
 
