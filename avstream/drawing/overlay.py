@@ -82,6 +82,8 @@ class Overlay:
         layer, taken, small = Layer(width, height), list[Area](), 0.65 * target_size(width, height)
         if heatmap is not None and heatmap.size:
             _draw_heat(layer, heatmap)
+        if away := outside(sounds):
+            draw_outside(layer, away, small, taken)
         for group in placed(sounds):
             own = layer if follower is None else Layer(width, height)
             draw_place(own, group, small, taken, crowded)
@@ -90,8 +92,6 @@ class Overlay:
         sides = {sound.direction for sound in sounds if sound.box is None or sound.visible is False}
         for side in sorted(sides & {"left", "right"}, key=str):
             _draw_arrow(layer, 1 if side == "right" else -1)
-        if away := outside(sounds):
-            draw_outside(layer, away, small)
         if lines := wrap_caption(caption):
             draw_caption(layer, lines)
         self._patch = layer.finished()

@@ -58,8 +58,8 @@ def draw_place(layer: Layer, group: Sequence[Sound], size_px: float, taken: list
     _draw_tag(layer, tag(group), _corners(layer, sound.box), size_px, taken, crowded)
 
 
-def draw_outside(layer: Layer, sounds: Sequence[Sound], size_px: float) -> None:
-    """Say at the top that sounds come from outside of the picture."""
+def draw_outside(layer: Layer, sounds: Sequence[Sound], size_px: float, taken: list[Area]) -> None:
+    """Say at the top that sounds come from outside of the picture; `taken` as for `draw_place`."""
     names = ", ".join(dict.fromkeys(words(sound.label) for sound in sounds))
     text = f"off-screen: {names}"
     size = fit_size((text,), size_px, 0.9 * layer.width)
@@ -67,7 +67,9 @@ def draw_outside(layer: Layer, sounds: Sequence[Sound], size_px: float) -> None:
     x, y = layer.width / 2, max(2.0, TOP * layer.height) + high / 2
     if wide > layer.width:
         return
-    layer.panel(x - wide / 2, y - high / 2, x + wide / 2, y + high / 2, round(0.3 * size))
+    left, top = round(x - wide / 2), round(y - high / 2)
+    taken.append((left, top, left + round(wide), top + round(high)))
+    layer.panel(*taken[-1], round(0.3 * size))
     layer.text(text, x, y, size)
 
 
