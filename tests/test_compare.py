@@ -5,11 +5,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save_file
 
+from avstream.alignment import shapes
 from avstream.comparison import scores
 from avstream.comparison.page import veiled
 from avstream.comparison.truth import Truth, active, named, read_truth
 from avstream.errors import ConfigError, ModelError, SourceError
+from tests import fakes
 from tests.browser import ENTER, SPACE, TAB, browser
 from tests.command import avstream
 from tests.synth import make_movie
@@ -146,6 +150,39 @@ def test_raw_and_projected_keep_other_patches(made):
     entries = json.loads((made[0] / "page.json").read_text())["clips"][0]["entries"]
     kept = {(one["encoder"], one["alignment"]): one["kept"] for one in entries if one["tokens"] == 7}
     assert kept["whisperclip:nano", "raw"] != kept["whisperclip:nano", "projected"]
+
+
+def test_two_files_of_one_name_are_told_apart(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        make_movie(tmp_path / folder / "clip.mp4", duration_s=3.0, size=(64, 48))
+    paths = [str(tmp_path / folder / "clip.mp4") for folder in ("a", "b")]
+    assert avstream("compare", *paths, "--tokens", "2", "--out", tmp_path / "page.html").returncode == 0
+    clips = json.loads((tmp_path / "page.json").read_text())["clips"]
+    assert [clip["name"] for clip in clips] == paths and sorted(clips[0]["entries"][0]["near"]) == paths
+
+
+def test_other_models_and_a_projection_of_ones_own(tmp_path):
+    """A LLaVA whose tower has no CLS token, CLAP, Whisper, and weights that were trained for one of them."""
+    movie = make_movie(tmp_path / "clip.mp4", duration_s=3.0, size=(64, 48))
+    language, clap, whisper = (getattr(fakes, name)(tmp_path / name) for name in ("onevision", "clap", "whisper"))
+    width, dim = fakes.WIDTH, 20
+    rng = np.random.default_rng(0)
+    weights = {name: rng.standard_normal(shape).astype("f") for name, shape in shapes(dim, width).items()}
+    save_file(weights, tmp_path / "own.safetensors")
+    before = torch.get_float32_matmul_precision()
+    done = avstream(
+        "compare", movie, "--language", language, "--encoder", f"clap:{clap}", "--encoder", f"whisper:{whisper}",
+        "--projection", f"clap:{clap}={tmp_path / 'own.safetensors'}", "--tokens", "2", "--unselected", "zero",
+        "--dtype", "float32", "--out", tmp_path / "page.html",
+    )  # fmt: skip
+    torch.set_float32_matmul_precision(before)
+    assert done.returncode == 0, done.stderr
+    entries = json.loads((tmp_path / "page.json").read_text())["clips"][0]["entries"]
+    ways = [(one["encoder"].partition(":")[0], one["alignment"]) for one in entries]
+    assert ways == [("clap", "raw"), ("clap", "projected"), ("whisper", "raw")]
+    assert all(len(one["kept"]) == 2 and one["rank"] == 1 for one in entries)
+    assert "zeroed" in (tmp_path / "page.html").read_text()
 
 
 class Tables(HTMLParser):

@@ -80,7 +80,9 @@ def compare_clips(options: argparse.Namespace) -> int:
     from avstream.sinks.files import check_output
 
     names = ("language", "unselected", "device", "dtype", "threads", "prompt")
-    settings_for = partial(presets.load, options.preset, **{name: getattr(options, name) for name in names})
+    overrides = {name: getattr(options, name) for name in names}
+    alignment = "raw" if options.language else None  # a preset's projection is for its own language model
+    settings_for = partial(presets.load, options.preset, alignment=alignment, **overrides)
     choice = choice_of(options, settings_for)
     if options.out.suffix != ".html":
         raise ConfigError(f"--out names the page, so it must end with .html; found {options.out}")

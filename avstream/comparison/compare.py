@@ -48,6 +48,7 @@ class Choice:
 class Clip:
     """Three seconds of a movie, and how the vision tower sees their middle."""
 
+    name: str  # its file's, or all of its path where two files have one name
     path: Path
     window: Window
     frame: VideoFrame
@@ -95,14 +96,16 @@ def compare(
     be read. Raises ConfigError, ModelError, and SourceError when no clip can be read.
     """
     settings = settings_for()
+    if settings.audio not in choice.encoders:  # its own encoder is not loaded for nothing
+        settings = settings_for(audio=choice.encoders[0], alignment="raw")
     models = loading.load(settings, progress)
     report: dict[str, Any] = {"settings": described(settings, choice), "summary": [], "clips": [], "problems": []}
     clips = read_clips(paths, truths, models, choice, report, progress)
     report["clips"] = [clip_entry(clip) for clip in clips]
     narrator = Narrator(models)
     for clip, entry in zip(clips, report["clips"], strict=True):
-        progress(f"narrating {clip.path.name}")
-        entry["narration"] = narrator.narrate_window(clip.window, clip.path.name).text
+        progress(f"narrating {clip.name}")
+        entry["narration"] = narrator.narrate_window(clip.window, clip.name).text
     for spec in choice.encoders:
         progress(f"audio encoder {spec}")
         chosen = settings_for(audio=spec, alignment="raw")
@@ -138,7 +141,8 @@ def read_clips(
             continue
         frame = key_frame(window)
         assert frame is not None
-        clips.append(Clip(path, window, frame, models.tower.encode(frame.rgb), truths.get(path.stem)))
+        name = path.name if [one.name for one in paths].count(path.name) == 1 else str(path)
+        clips.append(Clip(name, path, window, frame, models.tower.encode(frame.rgb), truths.get(path.stem)))
     if not clips:
         raise SourceError("; ".join(report["problems"]) or "no clip was given")
     return clips
@@ -149,7 +153,7 @@ def clip_entry(clip: Clip) -> dict[str, Any]:
     sources = None if clip.truth is None else list(clip.truth.sources)
     published = {} if clip.truth is None else clip.truth.published
     return {
-        "name": clip.path.name, "path": str(clip.path), "start_s": clip.window.start_s, "end_s": clip.window.end_s,
+        "name": clip.name, "path": str(clip.path), "start_s": clip.window.start_s, "end_s": clip.window.end_s,
         "grid": list(clip.picture.grid), "sources": sources, "entries": [],
         "published": [
             {"encoder": encoder, "alignment": way, "sentence": text, "named": judged(text, sources)}
@@ -193,9 +197,9 @@ def add_way(
         row = {"encoder": way[0], "alignment": way[1], "tokens": k}
         made = []
         for i, clip in enumerate(clips):
-            progress(f"{way[0]}, {way[1]}, k {k}: {clip.path.name}")
+            progress(f"{way[0]}, {way[1]}, k {k}: {clip.name}")
             entry = row | say(clip, f[i], k, models)
-            entry |= {"rank": float(places[i]), "near": [clips[j].path.name for j in near[i]]}
+            entry |= {"rank": float(places[i]), "near": [clips[j].name for j in near[i]]}
             report["clips"][i]["entries"].append(entry)
             made.append(entry)
         report["summary"].append(row | found | summed(made))

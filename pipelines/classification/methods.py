@@ -121,8 +121,8 @@ class ZeroShotClap:
 
 
 def listener(spec: str, clips: Sequence[Clip], labels: Sequence[str], tick: Tick) -> Answers:
-    """A listener of the program: the class that the likeliest of its labels stands for, among those that stand for
-    one. Raises ModelError when it is not here, ConfigError when it knows none of the classes.
+    """A listener of the program: the class that the likeliest of its labels stands for, by its mean chance over the
+    clip. Raises ModelError when it is not here, ConfigError when it knows none of the classes.
     """
     ears = loading.load_listener(presets.load("nano", listener=spec))
     classes = {label: ALIASES.get(label, label) for label in labels}
@@ -133,7 +133,7 @@ def listener(spec: str, clips: Sequence[Clip], labels: Sequence[str], tick: Tick
         raise ConfigError(f"{ears.name} has no label for any of these classes: {', '.join(labels[:8])}")
     said: list[str | None] = []
     for clip in clips:
-        chances = ears.listen(mono(*read_sound(clip.path), ears.rate_hz)).clip
+        chances = ears.listen(mono(*read_sound(clip.path), ears.rate_hz)).frames.mean(axis=0)
         said.append(max(known, key=lambda label: float(chances[columns[label]].max())))
         tick()
     missing = [label for label in labels if label not in known]
