@@ -112,7 +112,7 @@ def all_findings(results: Results) -> list[Finding]:
 
 
 def alpha_entries(results: Results, speaker: str) -> list[dict[str, Any]]:
-    """Generation at k = 15, zero, for each alpha."""
+    """Generation with all patches, for each alpha."""
     found = {one["alpha"]: one for one in results.alphas[speaker]["entries"] if one["alignment"] != RAW}
     return [found[float(alpha)] for alpha in ALPHAS]
 
