@@ -103,7 +103,7 @@ def trade_off(
                 fontsize="x-small", color=f"C{i}",
             )  # fmt: skip
     axes.set_xlabel("top-1, sound to picture, %")
-    axes.set_ylabel("source named, % of clips, k = 15")
+    axes.set_ylabel("source named, % of clips, all patches")
     axes.set_ylim(0, 105)
     axes.legend(frameon=False, fontsize="small")
     save(drawing, path)

@@ -11,7 +11,7 @@ from pipelines.data.manifest import ABOVE, Row, read_manifest, select
 from pipelines.evaluation import texts
 from pipelines.evaluation.generation import RAW, Condition, Sentences
 from pipelines.evaluation.retrieval import WAYS
-from pipelines.evaluation.scores import table as generation_table
+from pipelines.evaluation.scores import cell
 from pipelines.evaluation.tables import markdown, plus_minus, write_text
 from pipelines.study import findings, plots
 from pipelines.study.corpus import CLIPS, KINDS
@@ -112,7 +112,7 @@ def all_findings(results: Results) -> list[Finding]:
 
 
 def alpha_entries(results: Results, speaker: str) -> list[dict[str, Any]]:
-    """Generation at k = 15, zero, for each alpha."""
+    """Generation with all patches, for each alpha."""
     found = {one["alpha"]: one for one in results.alphas[speaker]["entries"] if one["alignment"] != RAW}
     return [found[float(alpha)] for alpha in ALPHAS]
 
@@ -136,11 +136,31 @@ def page(results: Results) -> str:
         seeds=", ".join(f"{value:.1f}" for value in results.entry("ours", 0.0)["top-1 by seed"]),
         main=main_table(results), losses=retrieval_table(results, LOSSES, TITLES),
         poolings=retrieval_table(results, POOLINGS, {"ours": "average (WhisperCLIP)"}),
-        pictures=generation_table(results.generation["pictures"]["entries"]).strip(),
-        nano=generation_table(results.generation["nano"]["entries"]).strip(),
+        pictures=by_tokens(results.generation["pictures"]["entries"]),
+        nano=by_tokens(results.generation["nano"]["entries"]),
         findings="\n".join(["| the paper | here | |", "|---|---|---|", *(f"| {' | '.join(r)} |" for r in verdicts)]),
         steps="\n".join(f"| {name} | {seconds:.0f} |" for name, seconds in study.steps.items()),
     )  # fmt: skip
+
+
+def by_tokens(entries: Sequence[dict[str, Any]]) -> str:
+    """A row for each alignment and kind of substitution, a column for each k; and the three measures at k = 15."""
+    rows = []
+    for alignment, unselected in dict.fromkeys((one["alignment"], one["unselected"]) for one in entries):
+        ones = {
+            one["tokens"]: one for one in entries if (one["alignment"], one["unselected"]) == (alignment, unselected)
+        }
+        at = ones[15]["scores"]
+        cells = [cell("source named", one["scores"]["source named"]) for one in ones.values()]
+        cells += [cell(name, at[name]) for name in ("exactly", "others named", "ROUGE-L")]
+        rows.append([f"{alignment_name(alignment)}, {unselected}", *cells])
+    named = [f"named, k = {k}" for k in dict.fromkeys(one["tokens"] for one in entries)]
+    return markdown(["", *named, "exactly, k = 15", "others, k = 15", "ROUGE-L, k = 15"], rows)
+
+
+def alignment_name(alignment: str) -> str:
+    """What the page calls an alignment."""
+    return RAW if alignment == RAW else "shipped" if "shipped" in alignment else "projected"
 
 
 def distinct(rows: Sequence[Row]) -> int:

@@ -132,13 +132,13 @@ def measure_retrieval(study: Study, name: str, seeds: Sequence[str], alphas: Seq
 
 
 def measure_generation(study: Study, speaker: str) -> None:
-    """A language model under k x zero and drop, raw and projected; and under every alpha, at k = 15."""
+    """A language model under k x zero and drop, raw and projected; and under every alpha, with all patches."""
     language = str(study.folder / "pictures") if speaker == "pictures" else "nano"
     shipped = [study.weights("shipped", "0")] if speaker == "nano" else []
     common = ["--manifest", str(study.manifest), "--language", language, "--audio", AUDIO, "--limit", study.scale.limit]
     common += SCORERS
     grid = ["--alignment", "raw", study.weights("ours", "1"), *shipped, "--tokens", *TOKENS]
-    alphas = ["--alignment", "raw", study.weights("ours", "1"), "--alpha", *ALPHAS, "--tokens", "15"]
+    alphas = ["--alignment", "raw", study.weights("ours", "1"), "--alpha", *ALPHAS, "--tokens", TOKENS[-1]]
     out = study.folder / "generation" / speaker
     study.step(
         f"generation {speaker}",
