@@ -56,7 +56,8 @@ def minutes(given: list[str]) -> dict[str, float]:
 
 def calibrate_and_export(run: stages.Run, out: Path) -> None:
     """Write the shipped listener, and beside the checkpoints those that never heard a group of kinds, for scoring."""
-    export(trained(run.folder / "final.pt"), stages.calibrated(run), out)
+    stages.average(run)
+    export(trained(run.folder / "shipped.pt"), stages.calibrated(run), out)
     for group in range(LEFT_OUT):
         name = f"group-{group}"
         if (run.folder / f"{name}.pt").exists():

@@ -194,11 +194,16 @@ def test_from_sounds_to_the_shipped_file(run: stages.Run, tmp_path: Path) -> Non
     assert done["step"] > stopped["step"] and done["elapsed_s"] >= 60 * minutes
     assert stages.base(run, minutes) is True  # complete: nothing is learned again
     assert torch.load(run.folder / "base.pt", weights_only=True)["step"] == done["step"]
-    assert stages.learn(run, f"group-{left_out_group('fan')}", 0.02, stages.of_group(left_out_group("fan")), "base")
+    group = left_out_group("fan")
+    assert stages.learn(run, f"group-{group}", 0.02, stages.of_group(group), "base")
     assert stages.final(run, 0.02)
 
+    stages.average(run)
+    parts = [torch.load(run.folder / f"{n}.pt", weights_only=True)["average"] for n in ("final", f"group-{group}")]
+    both = torch.load(run.folder / "shipped.pt", weights_only=True)["average"]["clip.weight"]
+    torch.testing.assert_close(both, (parts[0]["clip.weight"] + parts[1]["clip.weight"]) / 2)
     fitted = stages.calibrated(run)
-    network = trained(run.folder / "final.pt")
+    network = trained(run.folder / "shipped.pt")
     export(network, fitted, tmp_path / "listener")
     about = json.loads((tmp_path / "listener" / "listener.json").read_text())
     assert about["labels"] == [*LABELS, OTHER] and about["hop_s"] == 0.1 and about["window_s"] == 3.0

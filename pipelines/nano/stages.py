@@ -3,8 +3,9 @@
 prepare    samples, mels in several variants and the teacher's vectors
 base       all labels; no outside kind is heard
 group-0..2 fine-tuned with outside kinds as unknown, but for one group of them: what is claimed of that group is honest
-final      fine-tuned with all outside kinds; this one is shipped
-calibrate  on held sources: their labels by the final network, outside kinds by the network that never heard them
+final      fine-tuned with all outside kinds
+average    the mean of the fine-tuned networks' weights, which are near one another: better than each; it is shipped
+calibrate  on held sources: their labels by the averaged network, outside kinds by the network that never heard them
 """
 
 from __future__ import annotations
@@ -160,6 +161,21 @@ def final(run: Run, minutes: float) -> bool:
     return learn(run, "final", minutes, lambda row: False, "base")
 
 
+def average(run: Run) -> None:
+    """Write shipped.pt, the mean of the final network and the groups' ones; log how it and `final` do."""
+    names = ["final", *(f"group-{g}" for g in range(LEFT_OUT))]
+    found = [run.folder / f"{name}.pt" for name in names if (run.folder / f"{name}.pt").exists()]
+    states = [torch.load(path, weights_only=True)["average"] for path in found]
+    mean = {
+        key: torch.stack([state[key].float() for state in states]).mean(0).to(value.dtype)
+        for key, value in states[0].items()
+    }
+    torch.save({"average": mean}, run.folder / "shipped.pt")
+    report = quick(Sounds(run.folder / "real"), lambda row: False)
+    for name in ("final", "shipped"):
+        run.log(stage="average", network=name, of=len(found), **report(trained(run.folder / f"{name}.pt")))
+
+
 def held_logits(run: Run, stores: list[Sounds], network: Listener, unknown: Callable[[Row], bool] | None,
                 batches: int) -> Logits:  # fmt: skip
     """Logits of held sources (or of unknown ones alone), half as recorded, half mixed and surrounded."""
@@ -173,7 +189,7 @@ def held_logits(run: Run, stores: list[Sounds], network: Listener, unknown: Call
     return joined([collect(network, crops, batches, size=run.size) for crops in parts])
 
 
-def calibrated(run: Run, name: str = "final", heard_by: tuple[int, ...] = tuple(range(LEFT_OUT))) -> Calibration:
+def calibrated(run: Run, name: str = "shipped", heard_by: tuple[int, ...] = tuple(range(LEFT_OUT))) -> Calibration:
     """Fit a network's calibration, with the outside kinds of the groups `heard_by`, each by its own network."""
     stores = run.stores()
     parts = [held_logits(run, stores, trained(run.folder / f"{name}.pt"), None, run.batches[0])]
