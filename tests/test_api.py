@@ -67,6 +67,13 @@ def test_the_examples_run(module, movie, monkeypatch):
     assert result.attempted >= 2 and result.failed == 0
 
 
+def test_the_page_runs(movie, monkeypatch):
+    monkeypatch.chdir(movie.parent)
+    page = Path(__file__).parents[1] / "docs" / "python.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted > 15 and result.failed == 0
+
+
 def test_importing_costs_nothing():
     code = (
         "import sys, time; before = set(sys.modules); began = time.process_time()\n"

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from avstream.commands.options import (
     add_sound_options,
     load_narrator,
     say,
+    say_error,
     seconds,
     settings_of,
 )
@@ -92,7 +94,7 @@ def narrate_files(options: argparse.Namespace) -> int:
                 with open_movie(movie, options, rules, console, sinks) as stream:
                     narrator = narrator or load_narrator(settings, options.heatmap, console)
                     narrator.overruled = 0
-                    runner.run(narrate_stream(stream, narrator, signals))
+                    runner.run(narrate_stream(stream, narrator, signals, debug=options.debug))
                     conclude(stream.report, narrator, console, timings=options.timings)
                     if not stream.source.info.has_audio:
                         say(f"warning: {movie}: this movie has no sound track: nothing can be heard in it")
@@ -108,11 +110,11 @@ def narrate_files(options: argparse.Namespace) -> int:
     return signals.code or max(codes)
 
 
-async def narrate_stream(stream: Stream, narrator: Narrator, signals: Signals) -> None:
+async def narrate_stream(stream: Stream, narrator: Narrator, signals: Signals, *, debug: bool) -> None:
     """Narrate a movie to its end or to a signal."""
     from avstream import loop
 
-    await loop.run([stream], narrator, stop=await signals.stoppable())
+    await loop.run([stream], narrator, stop=await signals.stoppable(), on_error=partial(say_error, debug=debug))
 
 
 @contextmanager
@@ -193,11 +195,9 @@ def open_sinks(movie: Path, options: argparse.Namespace, console: Console) -> li
 
 
 def conclude(report: Report, narrator: Narrator, console: Console, *, timings: bool) -> None:
-    """Print how it went; warnings and errors go to stderr."""
+    """Print how it went; warnings go to stderr."""
     for warning in report.warnings:
         say(f"warning: {warning}")
-    for error in report.errors:
-        say(str(error))
     console.print(
         f"{report.windows} windows ({report.silent} silent), {report.stream_s:.1f} s in {report.wall_s:.1f} s: "
         f"real-time factor {report.real_time_factor:.3f}",

@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from avstream.commands.options import (
     add_sound_options,
     load_narrator,
     say,
+    say_error,
     seconds,
     settings_of,
 )
@@ -153,7 +155,8 @@ def narrate(options: argparse.Namespace) -> int:
             asyncio.get_running_loop().set_default_executor(_Leaving())
             stop = await signals.stoppable(options.duration)
             services = [] if hub is None else [hub]
-            await loop.run(streams, narrator, stop=stop, services=services, on_error=lambda error: say(str(error)))
+            tell = partial(say_error, debug=options.debug)
+            await loop.run(streams, narrator, stop=stop, services=services, on_error=tell)
 
         try:
             with asyncio.Runner(loop_factory=factory) as runner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,14 @@ def load_narrator(settings: presets.Settings, heatmap: Shown, console: Console) 
         return Narrator(loading.load(settings), heatmap)
     loaded = loading.load(settings, lambda part: console.print(f"loading {part}", style="dim", markup=False))
     return Narrator(loaded, heatmap)
+
+
+def say_error(error: AvstreamError, *, debug: bool) -> None:
+    """An error that did not end the run, and with --debug where an internal one comes from."""
+    say(str(error))
+    if debug and error.__cause__ is not None:
+        with suppress(OSError, ValueError):
+            traceback.print_exception(error.__cause__)
 
 
 def say(words: str) -> None:
