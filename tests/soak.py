@@ -2,7 +2,7 @@
 
 The real program runs with two streams, a network camera (a looping movie as MPEG-TS) with its window, and a microphone
 (PulseAudio), and an MQTT broker. Every so often one of them is killed or hangs, and comes back a while later; other
-programs take all cores, and the terminal is closed. At the end: nothing leaked, every event has ended and was delivered,
+programs take all cores, and the terminal is closed. At the end: nothing leaked, every event has ended and arrived,
 it was never late, it ended in time, and it left nothing behind.
 """
 
