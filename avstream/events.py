@@ -24,6 +24,7 @@ BEGIN = wording.LIKELY  # what is only possible is narrated, but starts no event
 STAY = 0.6
 GAP_S = 2.0
 MISSES = 2
+UNNAMED = 3  # narrations, live, until a sound without a name is an event
 
 
 @dataclass(slots=True)
@@ -123,14 +124,15 @@ class _Held:
     sound: Sound
     onset_s: float
     narration: Narration
+    count: int = 1  # narrations that had it
 
 
 class EventTracker:
     """The events of one stream.
 
     A `patient` one, as live, where what was said can't be taken back, holds a beginning that is not sure for one
-    narration: a surer name that comes then takes its place, and its onset. A sound without a name must last for two.
-    What is sure, and what the user called urgent, is told at once.
+    narration: another name that comes in its place then takes its onset, too. A sound without a name must last for
+    UNNAMED narrations. What is sure, and what the user called urgent, is told at once.
     """
 
     def __init__(self, source: str, rules: Rules, *, patient: bool = False) -> None:
@@ -165,9 +167,13 @@ class EventTracker:
         held, self._held = self._held, {}
         for label, before in held.items():
             if label in fresh:
-                told += self._begin_late(before, fresh.pop(label), narration)
-            elif any(sound.confidence > before.sound.confidence or label == wording.OTHER for sound in fresh.values()):
-                onset_s = min(onset_s, before.onset_s)  # it has its right name now
+                sound, count = fresh.pop(label), before.count + 1
+                if label == wording.OTHER and count < UNNAMED:
+                    self._held[label] = replace(before, count=count)
+                else:
+                    told += self._begin_late(before, sound, narration)
+            elif fresh:
+                onset_s = min(onset_s, before.onset_s)  # the first guess has become another one
             elif label != wording.OTHER:
                 told += self._begin_late(before, None, narration)
         for label, sound in fresh.items():

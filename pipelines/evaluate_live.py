@@ -185,8 +185,11 @@ def main() -> int:
     parser.add_argument("--most-delay", type=float, default=1.2, help="for the median (default: 1.2 s)")
     parser.add_argument("--most-wrong", type=float, default=2 / 24, help="share of events (default: 2 of 24)")
     parser.add_argument("--out", type=Path, metavar="JSON", help="write every figure here too")
-    parser.add_argument("live", nargs="*", help="after --: options of `avstream live`")
-    options = parser.parse_args()
+    parser.epilog = "What stands after -- are options of `avstream live`."
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    options = parser.parse_args(words[:end])
+    options.live = words[end + 1 :]
     plan = recordings(options.folder, options.pattern, options.count, random.Random(options.seed))
     with tempfile.TemporaryDirectory(prefix="avs-live-") as folder:
         play(plan, options, Path(folder))
