@@ -30,6 +30,7 @@ from pipelines.sounds.corpus import decode
 
 WINDOW_S = 3.0
 LEAST_GROUPS = 4  # sources of a label, for a curve of its own
+UNLABELLED = {"speech"}  # in many recordings of other kinds somebody talks, and their label does not say so
 PRIOR = 4.0  # how strongly a label's curve is held to that of all
 SAME = {"door_slam": "slam", "alarm_tone": "alarm", "car_door": "door", "keys": "keys_jangling"}  # folder -> name
 LEAST = 0.05  # chances that count for the calibration error: the rest are easy denials
@@ -110,7 +111,7 @@ def fit(scored: Scored, names: Sequence[str]) -> tuple[dict[str, tuple[float, fl
     own = {}
     for place, name in enumerate(names):
         rows = known[:, place]
-        if scored.truth[rows, place].sum() >= LEAST_GROUPS:
+        if name not in UNLABELLED and scored.truth[rows, place].sum() >= LEAST_GROUPS:
             own[name] = curve(x[rows, place], scored.truth[rows, place], common)
     return own, common
 

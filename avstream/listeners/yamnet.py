@@ -17,6 +17,7 @@ from avstream.listeners.calibration import Calibration
 
 RATE_HZ, PIECE = 16_000, 15_600  # 0.975 s
 HOP_S = 0.24
+POSSIBLE = 0.35  # from here on something is claimed, as "possibly"
 INSTALL = "pip install 'avstream[yamnet]'"
 
 
@@ -51,7 +52,7 @@ class YamnetListener:
         self.name = name
         self._calibration = Calibration.shipped("yamnet")
         self.calibration = self._calibration.words
-        self.thresholds: dict[str, float] = {}
+        self.thresholds = dict.fromkeys(YAMNET, POSSIBLE)
 
     def listen(self, samples: Floats) -> Heard:
         """See `Listener`."""
