@@ -39,6 +39,7 @@ from pipelines.localization.plots import reliability_plot
 from pipelines.localization.scenes import CONDITIONS, make_scene
 from pipelines.localization.score_ablations import ablation_report
 from pipelines.localization.score_clips import clip_report
+from pipelines.localization.score_cost import grounding_cost
 from pipelines.localization.score_cuts import cut_report
 from pipelines.localization.score_pairs import pairs_report
 from pipelines.localization.score_scenes import (
@@ -193,12 +194,18 @@ def composed_of(args: argparse.Namespace) -> dict[str, Any]:
     return composed_report(folder, localizer, count, Bank(held_out=True, data=args.data), args.seed)
 
 
+def grounding_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The cost of the localizer that was asked for."""
+    return grounding_cost(args.grounding, loading.load_localizer(presets.load(args.preset, localizer=args.localizer)))
+
+
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "scenes": scenes_report,
     "fit": fit_report,
     "cost": cost_report,
     "clips": clips_report,
     "composed": composed_of,
+    "grounding": grounding_of,
     "pairs": lambda args: pairs_report(args.pairs, class_aware(args)),
     "cuts": cut_report,
     "ablate": ablation_report,
@@ -217,6 +224,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--composed", nargs=2, metavar=("FOLDER", "N"), help="N drawn things over clips, and N beside them"
     )
+    what.add_argument("--grounding", type=Path, metavar="FOLDER", help="time a --localizer on the clips")
     what.add_argument("--pairs", type=int, metavar="N", help="score what knows classes on N drawings whose sounds fit")
     what.add_argument("--cuts", type=int, metavar="N", help="cut N scenes, in four ways")
     what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")
