@@ -56,6 +56,7 @@ from pipelines.localization.score_scenes import (
     summary,
 )
 from pipelines.localization.score_similarity import Similarity
+from pipelines.localization.score_things import things_report
 from pipelines.scenes.sound_bank import Bank
 
 WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
@@ -204,6 +205,7 @@ EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "fit": fit_report,
     "cost": cost_report,
     "clips": clips_report,
+    "things": lambda args: things_report(args.things, Bank(held_out=True, data=args.data), args.seed),
     "composed": composed_of,
     "grounding": grounding_of,
     "pairs": lambda args: pairs_report(args.pairs, class_aware(args)),
@@ -225,6 +227,9 @@ def parser() -> argparse.ArgumentParser:
         "--composed", nargs=2, metavar=("FOLDER", "N"), help="N drawn things over clips, and N beside them"
     )
     what.add_argument("--grounding", type=Path, metavar="FOLDER", help="time a --localizer on the clips")
+    what.add_argument(
+        "--things", type=int, metavar="N", help="N scenes a condition with a detector of drawn things"
+    )
     what.add_argument("--pairs", type=int, metavar="N", help="score what knows classes on N drawings whose sounds fit")
     what.add_argument("--cuts", type=int, metavar="N", help="cut N scenes, in four ways")
     what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")
