@@ -1,8 +1,8 @@
 """Drawn scenes with a detector that finds the drawn things: does the one that sounds get the box?
 
 Every thing, also the distractors, is found as a thing that can make the sound, in a box that is off by a few percent
-and in one of ten cases not at all; in "strangers" the distractors can't make it. So all that tells them apart is motion and
-side, on the scenes for which `choosing` was fitted, but with other seeds and other recordings.
+and in one of ten cases not at all; in "strangers" the distractors can not make it. All that tells them apart is motion
+and side, on the scenes for which `choosing` was fitted, but with other seeds and other recordings.
 """
 
 from __future__ import annotations
