@@ -18,7 +18,7 @@ from avstream.alignment import Projection
 from avstream.config.presets import Settings
 from avstream.encoders.audio import AudioEncoder
 from avstream.encoders.picture import VisionTower
-from avstream.errors import ConfigError
+from avstream.errors import ConfigError, ModelError
 from avstream.listeners.base import Listener
 from avstream.listeners.choose import open_listener
 from avstream.listeners.names import BY_TORCH
@@ -150,4 +150,12 @@ def load_localizer(settings: Settings, progress: Callable[[str], None] = lambda 
         return DetectorLocalizer(FastestDet(Path(model).expanduser()))
     from avstream import torch_models
 
-    return torch_models.load_acl(settings) if kind == "acl" else torch_models.load_grounding(settings)
+    if kind == "acl":
+        return torch_models.load_acl(settings)
+    try:
+        return torch_models.load_grounding(settings)
+    except ModelError as error:
+        if kind != "auto":
+            raise
+        progress(f"localizer synchrony, for want of {model}: {error}")
+        return SynchronyLocalizer()

@@ -4,6 +4,8 @@
     python -m pipelines.evaluate_localization --fit 40 --data ESC10
     python -m pipelines.evaluate_localization --cost 10
     python -m pipelines.evaluate_localization --clips FOLDER --localizer detector:FastestDet.onnx --sounds SOUNDS
+    python -m pipelines.evaluate_localization --composed FOLDER 30 --localizer detector:FastestDet.onnx --data ESC10
+    python -m pipelines.evaluate_localization --pairs 200 --acl acl.pth --beats beats.pt --clipseg clipseg
     python -m pipelines.evaluate_localization --ablate 100 --data ESC10
     python -m pipelines.evaluate_localization --cuts 200 --data ESC10
     python -m pipelines.evaluate_localization --dataset vggss FOLDER --limit 100
@@ -32,11 +34,14 @@ from avstream.errors import AvstreamError
 from avstream.localization import choosing
 from avstream.localization.fusion import FEATURES, TABLE
 from pipelines.localization.benchmarks import Localizer, acl_localizer, add_arguments, dataset_report
+from pipelines.localization.composed import composed_report
 from pipelines.localization.plots import reliability_plot
 from pipelines.localization.scenes import CONDITIONS, make_scene
 from pipelines.localization.score_ablations import ablation_report
 from pipelines.localization.score_clips import clip_report
+from pipelines.localization.score_cost import grounding_cost
 from pipelines.localization.score_cuts import cut_report
+from pipelines.localization.score_pairs import pairs_report
 from pipelines.localization.score_scenes import (
     Outcome,
     calibration_error,
@@ -51,6 +56,7 @@ from pipelines.localization.score_scenes import (
     summary,
 )
 from pipelines.localization.score_similarity import Similarity
+from pipelines.localization.score_things import things_report
 from pipelines.scenes.sound_bank import Bank
 
 WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
@@ -182,11 +188,27 @@ def clips_report(args: argparse.Namespace) -> dict[str, Any]:
     return clip_report(args.clips, loaded, args.sounds, args.swaps)
 
 
+def composed_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Drawn things over real clips, with the localizer that was asked for and the label that is true."""
+    localizer = loading.load_localizer(presets.load(args.preset, localizer=args.localizer))
+    folder, count = Path(args.composed[0]), int(args.composed[1])
+    return composed_report(folder, localizer, count, Bank(held_out=True, data=args.data), args.seed)
+
+
+def grounding_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The cost of the localizer that was asked for."""
+    return grounding_cost(args.grounding, loading.load_localizer(presets.load(args.preset, localizer=args.localizer)))
+
+
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "scenes": scenes_report,
     "fit": fit_report,
     "cost": cost_report,
     "clips": clips_report,
+    "things": lambda args: things_report(args.things, Bank(held_out=True, data=args.data), args.seed),
+    "composed": composed_of,
+    "grounding": grounding_of,
+    "pairs": lambda args: pairs_report(args.pairs, class_aware(args)),
     "cuts": cut_report,
     "ablate": ablation_report,
     "dataset": dataset_report,
@@ -201,11 +223,19 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--fit", type=int, metavar="N", help="fit fusion's table on N scenes a condition")
     what.add_argument("--cost", type=int, metavar="N", help="time N scenes of a few conditions at 640x360")
     what.add_argument("--clips", type=Path, metavar="FOLDER", help="score on the clips of AVE whose truth is known")
+    what.add_argument(
+        "--composed", nargs=2, metavar=("FOLDER", "N"), help="N drawn things over clips, and N beside them"
+    )
+    what.add_argument("--grounding", type=Path, metavar="FOLDER", help="time a --localizer on the clips")
+    what.add_argument(
+        "--things", type=int, metavar="N", help="N scenes a condition with a detector of drawn things"
+    )
+    what.add_argument("--pairs", type=int, metavar="N", help="score what knows classes on N drawings whose sounds fit")
     what.add_argument("--cuts", type=int, metavar="N", help="cut N scenes, in four ways")
     what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")
     what.add_argument("--dataset", nargs=2, metavar=("KIND", "FOLDER"), help="vggss, flickr or avsbench")
     add_arguments(out.add_argument_group("for --dataset; --acl, --beats, --clipseg and --preset for --scenes too"))
-    out.add_argument("--localizer", metavar="HOW", help="for --clips, as `avstream file` takes it")
+    out.add_argument("--localizer", metavar="HOW", help="for --clips and --composed, as `avstream file` takes it")
     out.add_argument("--sounds", type=Path, metavar="FOLDER", help="for --clips: recordings to swap in, LABEL/*.ogg")
     out.add_argument("--swaps", type=int, default=10, metavar="N", help="of those, under each clip")
     out.add_argument("--data", type=Path, metavar="ESC10", help="recorded sounds, LABEL/*.ogg")

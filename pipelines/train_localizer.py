@@ -2,8 +2,9 @@
 
 Pictures with their sounds are all it needs: `--data FOLDER` with frames/ and audio/ (VGGSound's 144k, `--names` for a
 list), or `--synthetic N` drawn scenes. Adam, learning rate 1e-4, weight decay 1e-4, batch 8, 20 epochs; pictures
-resized to 11/10, cropped and flipped at random. `--out` gets last.pt (to go on from), acl.pth (the published layout)
-and log.jsonl. A run that was interrupted and resumed gives the weights of one that was not.
+resized to 11/10, cropped and flipped at random. `--out` gets last.pt (to go on from), acl.pth (the published layout),
+acl.json (what it stands on, and how sure it is: `avstream file --localizer acl:OUT` takes the folder) and log.jsonl.
+A run that was interrupted and resumed gives the weights of one that was not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,17 +26,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from avstream.errors import AvstreamError, ConfigError, ModelError
-from avstream.localization.acl import AclHead, LayerEncoder, losses, ten_seconds, to_pixels
+from avstream.localization.acl import AclHead, AclLocalizer, LayerEncoder, losses, ten_seconds, to_pixels
 from avstream.localization.acl_grounder import Grounder
 from avstream.torch_models import choose_device
 from pipelines.localization.benchmarks import add_models, load_frozen
 from pipelines.localization.datasets import Item, pairs, read_picture, read_sound
+from pipelines.localization.score_scenes import logistic
 from pipelines.nano.labels import LABELS
 from pipelines.scenes.compose import compose
 from pipelines.sounds.synthesis import SYNTHESIZERS, synthesize
 
 ENLARGED = 387 / 352  # what a random crop is cut from, in crops
 SAVE_S = 600
+CALIBRATED = 60  # pairs
 Sample = tuple[Tensor, NDArray[np.float32]]
 
 
@@ -223,6 +226,26 @@ class Trainer:
             file.write(text + "\n")
 
 
+def calibrated(localizer: AclLocalizer, source: Pairs) -> dict[str, float]:
+    """Scale and bias from the localizer's confidence to the log odds that a sound is in a picture.
+
+    Fitted on up to CALIBRATED pairs and as many pictures with the sound of another pair.
+    """
+    taken = [source.pair(k) for k in range(min(len(source), CALIBRATED))]
+    values, true = [], []
+    for k, (rgb, samples) in enumerate(taken):
+        for heard in (samples, taken[(k + 1) % len(taken)][1]):
+            values.append(localizer.locate(rgb, heard).confidence)
+            true.append(heard is samples)
+    scale, bias = logistic(np.stack([values, np.ones(len(values))], axis=1), np.array(true, float), ridge=0.01)
+    return {"scale": round(float(scale), 4), "bias": round(float(bias), 4)}
+
+
+def text_to(path: Path, text: str) -> None:
+    """Write a line."""
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 def write_complete(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file beside `path` and then put it in its place, so that an interruption leaves the old one."""
     beside = path.with_name(path.name + ".part")
@@ -261,6 +284,11 @@ def run(args: argparse.Namespace) -> None:
     if args.resume:
         trainer.resume(len(source))
     trainer.train(source, workers=args.workers, log_every=args.log_every)
+    held = replace(source, count=CALIBRATED, seed=settings.seed + 1) if isinstance(source, Synthetic) else source
+    fitted = calibrated(AclLocalizer(trainer.head, grounder, encoder), held)
+    clipseg = str(Path(args.clipseg).resolve()) if Path(args.clipseg).is_dir() else args.clipseg
+    about = json.dumps({"beats": str(args.beats.resolve()), "clipseg": clipseg, "calibration": fitted})
+    write_complete(args.out / "acl.json", lambda path: text_to(path, about))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

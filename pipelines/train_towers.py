@@ -35,6 +35,7 @@ from pipelines.sounds.synthesis import SYNTHESIZERS, synthesize
 ABLE = tuple(label for label in LABELS if label in SYNTHESIZERS)  # what can be both drawn and made to sound
 SIZE_PX, RATE_HZ, SECONDS = 64, 16_000, 3.0
 WORDS = ("<|endoftext|>", "<|startoftext|>", *PROMPT.split(), *LABELS)
+CROP = 96  # frames of sound, a second, that BEATs learns from at a time: attention costs the square
 VISION = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4,
     "image_size": SIZE_PX, "patch_size": 8,
@@ -140,7 +141,8 @@ def train_beats(made: int, minutes: float, batch: int, seed: int) -> Beats:
     def loss() -> Tensor:
         chosen = torch.from_numpy(rng.choice(made, batch, replace=False))
         louder = torch.from_numpy(rng.normal(0, 0.3, (batch, 1, 1)).astype(np.float32))
-        tokens = model(sounds[chosen].roll(int(rng.integers(0, 100)), 1) + louder)[-1]
+        start = int(rng.integers(0, sounds.shape[1] - CROP))
+        tokens = model(sounds[chosen][:, start : start + CROP] + louder)[-1]
         return cross_entropy(model.predictor(tokens).mean(1), torch.from_numpy(names)[chosen])
 
     learn("beats", model, 2e-3, minutes, loss)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -31,10 +33,14 @@ from avstream.localization.grounding.coco import COCO
 from avstream.localization.grounding.fastestdet import FastestDet
 from avstream.localization.grounding.thing import Thing, distinct, outlined, overlap
 from avstream.localization.grounding.things import read, sources, table
+from avstream.localization.localizer_detector import DetectorLocalizer
+from avstream.localization.localizer_synchrony import SynchronyLocalizer
 from avstream.localization.tracks import Tracks
 from avstream.vocabulary import ENTRIES, HOME, OTHER
 from tests.fakes import tokenizer
 from tests.test_nano import DATA
+from tests.test_narrator import tone
+from tests.test_narrator import window as plain_window
 
 CPU = torch.device("cpu")
 SMALL = {"height": 64, "width": 64}
@@ -252,3 +258,37 @@ def test_fastestdet_finds_nothing_in_gray_and_answers_in_the_names_of_coco():
     detector = FastestDet(FASTESTDET)
     assert detector.names == set(COCO) and len(COCO) == 80
     assert detector.find(np.full_like(PICTURE, 128), ()) == []
+
+
+def test_auto_is_the_detector_if_it_can_be_had(checkpoints, tmp_path, monkeypatch):
+    settings = presets.load("nano", localizer=f"auto:{checkpoints / 'yolos'}")
+    assert isinstance(loading.load_localizer(settings), DetectorLocalizer)
+    said = []
+    settings = presets.load("nano", localizer=f"auto:{tmp_path / 'nothing'}")
+    assert isinstance(loading.load_localizer(settings, said.append), SynchronyLocalizer)
+    assert "for want of" in said[-1]
+
+
+def test_acl_is_loaded_from_the_folder_that_its_training_leaves(checkpoints, tmp_path):
+    """Weights of the true classes, random; without a calibration there is a heatmap and no claim."""
+    from avstream.encoders.beats import Beats, BeatsConfig
+    from avstream.localization.acl import AclHead
+    from tests.test_beats import SMALL, save
+
+    save(tmp_path / "beats.pt", Beats(BeatsConfig.read(SMALL)))
+    dim = BeatsConfig.read(SMALL).encoder_embed_dim
+    AclHead(3 * dim, 16).save(tmp_path / "acl.pth")
+    about = {"beats": "beats.pt", "clipseg": str(checkpoints / "clipseg")}
+    for calibration in (None, {"scale": 0.0, "bias": 5.0}, {"scale": 0.0, "bias": -5.0}):
+        (tmp_path / "acl.json").write_text(json.dumps(about | {"calibration": calibration}))
+        localizer = loading.load_localizer(presets.load("nano", localizer=f"acl:{tmp_path}"))
+        one = plain_window(tone())
+        localizer.watch(one, "a")
+        (place,) = localizer.places(one, "a", ["dog_bark"])
+        if calibration is None:
+            assert place.heatmap.shape == (224, 224) and place.visible is None and place.box is None
+        elif calibration["bias"] > 0:
+            assert place.here > 0.9 and place.visible is (True if place.box else None)
+        else:
+            assert place.visible is False and place.absent > 0.9 and place.heatmap is None
+        assert {p.box for p in localizer.places(one, "a", ["dog_bark", "rain"])} == {None}

@@ -181,7 +181,7 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
     checkpoint = checkpoints["clap" if audio == "clap" else "whisper"]
     settings = presets.load(
         "llava-1.5-7b", language=str(checkpoints[family]), audio=f"{audio}:{checkpoint}", tokens=5,
-        unselected=unselected, dtype="float32", device="cpu", listener="nano",
+        localizer="synchrony", unselected=unselected, dtype="float32", device="cpu", listener="nano",
     )  # fmt: skip
     narrator = Narrator(loading.load(settings), "similarity")
     narration = narrator.narrate_window(window(tone()), family)
@@ -195,7 +195,7 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
 def test_half_precision(checkpoints, dtype):
     settings = presets.load(
         "llava-1.5-7b", language=str(checkpoints["llava"]), audio=f"whisperclip:{checkpoints['whisper']}", tokens=5,
-        dtype=dtype, device="cpu", listener="nano",
+        localizer="synchrony", dtype=dtype, device="cpu", listener="nano",
     )  # fmt: skip
     assert Narrator(loading.load(settings)).narrate_window(window(tone()), dtype).text
 

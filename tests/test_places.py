@@ -19,7 +19,10 @@ from avstream.localization.place import MOST_SOURCES, PerSource, Place, heat_of
 from avstream.localization.stereo import UNKNOWN, Bearing
 from avstream.localization.tracks import Tracked
 from avstream.records import MotionFrame, VideoFrame, Window
+from pipelines.localization.composed import over
 from pipelines.localization.score_clips import clip_report
+from pipelines.localization.score_things import things_report
+from tests.test_fusion import Clicks
 from tests.test_grounding import FASTESTDET
 from tests.test_nano import DATA
 from tests.test_narrator import RATE, dancing, strikes
@@ -211,3 +214,24 @@ def test_on_real_clips_a_detector_finds_the_man_the_player_and_the_bells():
     assert [row["named"]["right"] for row in found.values()] == [True, True, True]
     assert wrong["muted boxes"] == "0 of 3"
     assert int(wrong["swapped with recordings"].split(" of ")[0]) <= 3, "1 in 10"
+
+
+def test_of_drawn_things_that_a_detector_finds_the_right_one_is_named():
+    found = things_report(3, Clicks(), 40)
+    plain = found["plain"]
+    assert plain["strangers"]["said visible"] >= plain["without"]["said visible"]
+    assert plain["strangers"]["box right"] == 100, "who can't make it is no rival"
+    assert plain["with"]["among those named"] >= 60
+    assert found["off-screen"]["strangers"]["said visible"] <= 34
+
+
+def test_composed_windows_have_their_thing_where_they_say():
+    still = replace(window(motion=STILL), rate_hz=16_000)
+    sound = Clicks().draw(np.random.default_rng(1))
+    drawn, box = over(still, sound, [LEFT], np.random.default_rng(2))
+    moved = np.abs(np.diff(np.stack([frame.gray for frame in drawn.motion]).astype(int), axis=0)).mean(axis=0)
+    rows, columns = moved.shape
+    inside = moved[int(box[1] * rows) : int(box[3] * rows), int(box[0] * columns) : int(box[2] * columns)]
+    assert inside.sum() > 0.9 * moved.sum() > 0, "it moves, and nothing else does"
+    assert drawn.frames[0].rgb.shape == still.frames[0].rgb.shape
+    assert (drawn.frames[0].rgb != still.frames[0].rgb).any()

@@ -49,7 +49,8 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--localizer",
         metavar="HOW",
         help="where it sounds: synchrony (what moves with it), detector:MODEL (the things that can make it, too; MODEL "
-        "is a detector's hub id, folder, or FastestDet's .onnx), or acl:FOLDER (trained weights)",
+        "is a detector's hub id, folder, or FastestDet's .onnx), acl:FOLDER (trained weights), or auto (the detector "
+        "if it can be had)",
     )
     group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or mps")
     group.add_argument("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16")

@@ -15,7 +15,7 @@ from avstream.listeners.names import check as check_listener
 from avstream.wording import unknown
 
 PACKAGE = Path(__file__).parents[1]
-LOCALIZERS = ("synchrony", "detector", "acl")
+LOCALIZERS = ("synchrony", "detector", "acl", "auto")
 DETECTOR = "ustc-community/dfine-nano-coco"  # what `--localizer detector` means without a model
 CHOICES = {
     "unselected": ("zero", "drop"),
@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unselected: str = "zero"
     device: str = "auto"
     dtype: str = "auto"
-    localizer: str = "synchrony"  # or detector:MODEL, acl:FOLDER
+    localizer: str = "synchrony"  # or detector:MODEL, acl:FOLDER; auto: the detector if it can be had
     threads: int = 0  # 0: one for each core that this process may use
     prompt: str = DEFAULT_PROMPT
     listener: str = "nano"  # a name, NAME:FILE or a path; auto: the best that can be had
@@ -93,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def localizer_model(self) -> str:
         """Where its model is: a hub id, a folder or a file; empty for one that needs none."""
-        return self.localizer.partition(":")[2] or (DETECTOR if self.localizer_kind == "detector" else "")
+        return self.localizer.partition(":")[2] or (DETECTOR if self.localizer_kind in ("detector", "auto") else "")
 
     @property
     def label_names(self) -> tuple[str, ...]:

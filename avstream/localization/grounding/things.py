@@ -45,7 +45,7 @@ def sources(label: str) -> Sources:
     """
     listed, kinds = table(), [label]
     for name in kinds:  # breadth first: grows as it goes
-        if name in listed:
+        if name in listed and (name == label or listed[name].words):
             return listed[name]
         entry = ENTRIES.get(name)
         kinds += [kind for kind in entry.kinds if kind not in kinds] if entry else []
