@@ -59,6 +59,17 @@ def test_a_log_gets_times_of_day_and_what_is_urgent():
     ]
 
 
+def test_what_becomes_an_event_only_later_is_said_once():
+    maybe = replace(ALARM, confidence=0.6)
+
+    def tell(sink):
+        sink.write(narration(1, "probably an alarm is sounding.", maybe))
+        sink.event(SoundEvent("x", "kitchen", "alarm", "began", 2.0, None, 0.6, 0.6, -20))
+        sink.write(narration(2, "an alarm is sounding.", ALARM))
+
+    assert [line[10:] for line in shown(tell).splitlines()[1:]] == ["probably an alarm is sounding. (left)  -23 dBFS"]
+
+
 def test_problems_are_told_when_they_come_and_when_they_are_over():
     def tell(sink):
         lost = [

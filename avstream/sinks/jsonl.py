@@ -74,7 +74,7 @@ class JsonlSink(Sink):
         self._stdout.flush()
 
     def _silence_stdout(self) -> None:
-        """Python writes what is left when it exits, and would complain again; let that go nowhere."""
+        """Python writes what is left when it exits, and would fail again, loudly; let that go nowhere."""
         try:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stdout.fileno())

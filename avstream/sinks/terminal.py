@@ -82,7 +82,8 @@ class TerminalSink(Sink):
         heard = {sound.label for sound in narration.sounds}
         is_over = self._shown is not None and not self._shown <= going | heard
         is_new = not going and heard != self._shown  # live, what is unsure is no event
-        is_due = self._has_begun or is_over or is_new
+        has_begun = self._has_begun and heard != self._shown  # what was unsure may have been said before
+        is_due = has_begun or is_over or is_new
         with self._writing():
             if is_due and (heard or not going):  # else a sound dips just now
                 at_s = narration.focus_start_s if self._changed_s is None else self._changed_s
