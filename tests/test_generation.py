@@ -91,7 +91,7 @@ def test_sources_are_named_by_the_vocabularys_words():
     both = texts.named("a dog is barking and a bell is ringing.", ["bell", "siren"])
     assert both == {"source named": 1, "exactly": 0, "others named": 1}
     assert texts.named("nothing.", ["rain"]) == {"source named": 0, "exactly": 0, "others named": 0}
-    assert texts.named("rain.", ["a spoon"]) is None
+    assert texts.named("rain.", ["an idea"]) is None
 
 
 def test_intervals_cover_the_mean_and_shrink():
