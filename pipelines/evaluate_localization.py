@@ -227,9 +227,7 @@ def parser() -> argparse.ArgumentParser:
         "--composed", nargs=2, metavar=("FOLDER", "N"), help="N drawn things over clips, and N beside them"
     )
     what.add_argument("--grounding", type=Path, metavar="FOLDER", help="time a --localizer on the clips")
-    what.add_argument(
-        "--things", type=int, metavar="N", help="N scenes a condition with a detector of drawn things"
-    )
+    what.add_argument("--things", type=int, metavar="N", help="N scenes a condition with a detector of drawn things")
     what.add_argument("--pairs", type=int, metavar="N", help="score what knows classes on N drawings whose sounds fit")
     what.add_argument("--cuts", type=int, metavar="N", help="cut N scenes, in four ways")
     what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")

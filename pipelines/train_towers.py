@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -134,7 +134,9 @@ def train_beats(made: int, minutes: float, batch: int, seed: int) -> Beats:
     """A BEATs that tells the made sounds apart."""
     torch.manual_seed(seed)
     model, rng = Beats(BEATS).train(), np.random.default_rng([seed, 43])
-    model.encoder.pos_conv[0].weight_g.data.mul_(0.05)  # as it begins, it would drown what the tokens differ in
+    cast(nn.Parameter, model.encoder.pos_conv[0].weight_g).data.mul_(
+        0.05
+    )  # as it begins, it would drown what the tokens differ in
     names = np.arange(made) % len(ABLE)
     sounds = torch.stack([features(synthesize(ABLE[k], SECONDS, RATE_HZ, rng).astype(np.float32)) for k in names])
 

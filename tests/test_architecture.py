@@ -45,7 +45,7 @@ MAY = {
     "stream": LIGHT | {"caution", "events", "outlets", "sinks", "sources", "windows"},
     "loop": LIGHT | {"outlets", "stream", "workers"},
     "testing": LIGHT | {"sinks"},
-    "doctor": LIGHT | {"listeners", "checkpoints", "config", "listeners", "loading", "narrator", "sinks", "sources", "workers"},
+    "doctor": LIGHT | {"listeners", "checkpoints", "config", "loading", "narrator", "sinks", "sources", "workers"},
 } | {stage: LIGHT for stage in STAGES}
 
 

@@ -69,9 +69,10 @@ def grounds(traffic: Sequence[Clip], voices: Sequence[Clip]) -> dict[str, Callab
         return lambda n, rng: np.asarray(make(n / RATE_HZ, RATE_HZ, rng)[:n])
 
     def babble(n: int, rng: Rng) -> np.ndarray:
+        if not voices:
+            return crowd(n / RATE_HZ, RATE_HZ, rng)
         parts = [np.resize(voices[int(rng.integers(len(voices)))].samples, n) for _ in range(8)]
-        return sum(p / max(float(p.std()), 1e-6) * uniform(rng, 0.5, 1) for p in parts) if voices else crowd(
-            n / RATE_HZ, RATE_HZ, rng)  # fmt: skip
+        return np.sum([part / max(float(part.std()), 1e-6) * uniform(rng, 0.5, 1) for part in parts], axis=0)
 
     def driving(n: int, rng: Rng) -> np.ndarray:
         if not traffic:

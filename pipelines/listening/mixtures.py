@@ -68,7 +68,7 @@ def scene(clips: Sequence[Clip], grounds: Sequence[Clip], rng: Rng) -> Scene:
 
 def scenes(clips: Sequence[Clip], grounds: Sequence[Clip], count: int, seed: int = 5) -> list[Scene]:
     """`count` scenes with at least one event."""
-    rng, out = np.random.default_rng([seed, 101]), []
+    rng, out = np.random.default_rng([seed, 101]), list[Scene]()
     while len(out) < count:
         made = scene(clips, grounds, rng)
         if made.events:

@@ -105,7 +105,8 @@ def seld_scores(truth: Sequence[Sequence[Heard]], said: Sequence[Sequence[Heard]
     """Over clips: F20 (class, direction and distance right; macro), class F (macro), and of the sources whose class was
     found, the share with the right side and with the right on/off-screen; percent.
     """
-    near, kinds = defaultdict(lambda: [0, 0, 0]), defaultdict(lambda: [0, 0, 0])
+    near: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    kinds: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
     sides: list[bool] = []
     seen: list[bool] = []
     for true, found in zip(truth, said, strict=True):
@@ -231,7 +232,7 @@ def negative_scores(
     """Of heatmaps at one threshold for all sounds: pIA, the mean share of the picture that is claimed, for each kind of
     negative sound and for true ones, percent; less is better for the former.
     """
-    sets = {"positive": positives, **negatives}
+    sets: dict[str, Sequence[NDArray[np.floating]]] = {"positive": positives, **dict(negatives.items())}
     return {
         f"pIA {name}": float(100 * np.mean([(heat >= threshold).mean() for heat in heats]))
         for name, heats in sets.items()

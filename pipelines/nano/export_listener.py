@@ -77,7 +77,7 @@ def fused(listener: Listener) -> Listener:
             layer.norm = nn.Identity()
         layers.append(layer)
     out.body = nn.Sequential(*layers)
-    out.guess = nn.Identity()  # type: ignore[assignment]
+    out.guess = nn.Identity()
     return out.eval()
 
 
@@ -102,6 +102,7 @@ def export(listener: Listener, calibration: Calibration, folder: Path) -> None:
             shipped, (example,), dynamo=True, verbose=False, input_names=["samples"], output_names=list(OUTPUTS),
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},), optimize=True,
         )  # fmt: skip
+    assert program is not None
     program.save(str(partial), external_data=False)
     os.replace(partial, folder / "listener.onnx")
     described = {

@@ -49,8 +49,8 @@ class MelPower(nn.Module):
         k, t = np.arange(FFT // 2 + 1)[:, None], np.arange(FFT)
         wave = np.exp(-2j * np.pi * k * t / FFT) * np.hanning(FFT + 1)[:-1]
         basis = np.concatenate([wave.real, wave.imag])[:, None]
-        self.register_buffer("basis", torch.from_numpy(basis).float())
-        self.register_buffer("filters", torch.from_numpy(mel_filters()).float())
+        self.basis = nn.Buffer(torch.from_numpy(basis).float())
+        self.filters = nn.Buffer(torch.from_numpy(mel_filters()).float())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""

@@ -21,8 +21,8 @@ class Teacher(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(2 * TEACHER_DIM))
-        self.register_buffer("scale", torch.ones(2 * TEACHER_DIM))
+        self.mean = nn.Buffer(torch.zeros(2 * TEACHER_DIM))
+        self.scale = nn.Buffer(torch.ones(2 * TEACHER_DIM))
         self.layers = nn.Sequential(nn.Dropout(0.5), nn.Linear(2 * TEACHER_DIM, 512), nn.ReLU(), nn.Dropout(0.4),
                                     nn.Linear(512, len(NAMES)))  # fmt: skip
 

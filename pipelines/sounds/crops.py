@@ -187,7 +187,7 @@ class Crops:
         """The batch of a step: the same seed, step and variants give the same batch."""
         rng = np.random.default_rng([self.seed, 81, step])
         names = rng.choice(len(self.names), (2, n), p=self.chances)
-        first = [self.draw(self.names[k], rng) for k in names[0]]
+        first: list[Crop | None] = [self.draw(self.names[k], rng) for k in names[0]]
         pairs = np.zeros(n, bool) if self.plain else rng.random(n) < 0.55
         second = [self.draw(self.names[k], rng) if pair else None
                   for k, pair in zip(names[1], pairs, strict=True)]  # fmt: skip
@@ -286,9 +286,9 @@ def powers(crops: Sequence[Crop | None]) -> torch.Tensor:
 def asked(crops: Sequence[Crop | None]) -> tuple[torch.Tensor, torch.Tensor]:
     """The teacher's vectors (n, 5, 1024) and whether it was asked."""
     none = np.zeros((len(SEGMENTS), 1024), np.float32)
-    known = [crop is not None and crop.vectors is not None for crop in crops]
-    told = [crop.vectors if k else none for crop, k in zip(crops, known, strict=True)]  # type: ignore[union-attr]
-    return torch.from_numpy(np.stack(told).astype(np.float32)), torch.tensor(known)
+    answers = [None if crop is None else crop.vectors for crop in crops]
+    vectors = np.stack([none if answer is None else answer for answer in answers]).astype(np.float32)
+    return torch.from_numpy(vectors), torch.tensor([answer is not None for answer in answers])
 
 
 def mask(mel: torch.Tensor, rng: Rng) -> None:

@@ -118,11 +118,11 @@ def synthesized() -> Iterator[Sound]:
             rng = np.random.default_rng([SEED, 61, zlib.crc32(label.encode()), i])
             x = makers[i % len(makers)](rng)
             yield at_16k(to_peak(x, 0.5), RATE_HZ), row(label, f"extra-{label}-{i}", i // len(makers))
-    makers = tuple(make for make in OTHERS if make.__name__ not in KNOWN_BY_NOW)
+    others = tuple(make for make in OTHERS if make.__name__ not in KNOWN_BY_NOW)
     for i in range(300):
         rng = np.random.default_rng([SEED, 62, i])
-        x = makers[i % len(makers)](SECONDS, RATE_HZ, rng)[: round(SECONDS * RATE_HZ)]
-        yield at_16k(x, RATE_HZ), row(OTHER, f"other-{i}", i // len(makers))
+        x = others[i % len(others)](SECONDS, RATE_HZ, rng)[: round(SECONDS * RATE_HZ)]
+        yield at_16k(x, RATE_HZ), row(OTHER, f"other-{i}", i // len(others))
 
 
 def instruments() -> Iterator[Sound]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import torch
+from av.audio.stream import AudioStream
 from scipy.signal import fftconvolve
 
 from pipelines.nano.listener import HOP, MelPower
@@ -32,7 +34,7 @@ def coded(x: np.ndarray, codec: str, bit_rate: int) -> np.ndarray:
     container, _, _, rate = CODECS[codec]
     memory = io.BytesIO()
     with av.open(memory, "w", format=container) as out:
-        stream = out.add_stream(codec, rate=rate, layout="mono")
+        stream = cast(AudioStream, out.add_stream(codec, rate=rate, layout="mono"))
         stream.bit_rate = bit_rate
         resampler = av.AudioResampler(format=stream.codec_context.format or "fltp", layout="mono", rate=rate,
                                       frame_size=stream.codec_context.frame_size or 0)  # fmt: skip
@@ -42,7 +44,7 @@ def coded(x: np.ndarray, codec: str, bit_rate: int) -> np.ndarray:
             out.mux(stream.encode(ready))
         out.mux(stream.encode(None))
     memory.seek(0)
-    with av.open(memory) as back:
+    with av.open(memory, "r") as back:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
         frames = [y for f in back.decode(audio=0) for y in resampler.resample(f)]
     y = np.concatenate([f.to_ndarray()[0] for f in frames]) if frames else np.zeros(0, np.float32)

@@ -27,9 +27,9 @@ def targets(kind: str, music: bool = False) -> tuple[np.ndarray, np.ndarray]:
     target, weight = np.zeros(len(NAMES), np.float32), np.ones(len(NAMES), np.float32)
     for label in MAY_BE.get(kind, ()):
         weight[PLACE[label]] = 0
-    for parent, kinds in ALSO_MAYBE.items():
+    for group, kinds in ALSO_MAYBE.items():
         if kind in kinds:
-            weight[PLACE[f"/{parent}"]] = 0
+            weight[PLACE[f"/{group}"]] = 0
     parent = parent_of(kind)
     if parent:
         target[PLACE[f"/{parent}"]], weight[PLACE[f"/{parent}"]] = 1, 1
