@@ -18,7 +18,7 @@ from avstream import wording
 from avstream.errors import ConfigError
 from avstream.level import SILENCE_DBFS
 from avstream.records import Narration, Phase, Sound, SoundEvent
-from avstream.vocabulary import ancestors, includes, known, unknown
+from avstream.vocabulary import PARENTS, ancestors, includes, known, unknown
 
 BEGIN = wording.LIKELY  # what is only possible is narrated, but starts no event
 STAY = 0.6
@@ -191,8 +191,8 @@ class EventTracker:
         return [*told, *(self._end(label) for label in list(self._going))]
 
     def _is_unsure(self, sound: Sound) -> bool:
-        """Whether a beginning is to be held."""
-        unsure = sound.confidence < wording.SURE or sound.label == wording.OTHER
+        """Whether a beginning is to be held: it may get another name, or a closer one."""
+        unsure = sound.confidence < wording.SURE or sound.label in (wording.OTHER, *PARENTS)  # or says little
         return unsure and not includes(self._rules.urgent, sound.label)
 
     def _begin_late(self, held: _Held, sound: Sound | None, narration: Narration) -> list[SoundEvent]:

@@ -128,6 +128,11 @@ def test_live_a_wrong_first_guess_is_never_an_event():
     assert told_of([[], [("bell", 0.9), ("other", 0.6)], [], [], []]) == [("bell", 3.0)]
 
 
+def test_live_a_general_word_gives_way_to_the_right_one():
+    assert told_of([[], [("person", 0.9)], [("baby_cry", 0.9)], [("baby_cry", 0.9)], [], []]) == [("baby_cry", 3.0)]
+    assert told_of([[], [("person", 0.9)], [("person", 0.9)], [], [], []]) == [("person", 3.0)]
+
+
 def test_live_what_is_unsure_is_told_a_moment_later_with_its_own_onset():
     assert told_of([[], [("knock", 0.6)], [("knock", 0.55)], [], [], []]) == [("knock", 3.0)]
     script = [[], [("knock", 0.6)], [], [], [], []]
