@@ -119,7 +119,7 @@ class Examples:
         truth = [LABELS[j] for j in torch.nonzero(self._sounds.labels[i]).flatten().tolist()] or [OTHER]
         kind = rng.choice(["agree", "differ", "missing"], p=[0.25, 0.45, 0.3])
         if kind == "differ":
-            labels = OFTEN if rng.random() < 0.5 else SAYABLE
+            labels = OFTEN if rng.random() < 0.75 else SAYABLE
             truth = [str(label) for label in rng.choice(labels, int(rng.integers(1, 4)), replace=False)]
         rng.shuffle(truth)
         if kind == "missing":  # nothing says in which order or how surely, so there is one answer
