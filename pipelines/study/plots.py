@@ -97,9 +97,10 @@ def trade_off(
             gains, [100 * x["mean"] for x in share], [100 * x["half"] for x in share], fmt="o-", color=f"C{i}",
             capsize=3, label=SPEAKERS[speaker],
         )  # fmt: skip
-        for alpha, gain, one in zip(alphas, gains, share, strict=True):
+        for at, (alpha, gain, one) in enumerate(zip(alphas, gains, share, strict=True)):
+            place, side = ((-6, 4), "right") if at == 0 else ((6, -11 if at == 1 else 5), "left")
             axes.annotate(
-                f"alpha {alpha}", (gain, 100 * one["mean"]), xytext=(5, 5), textcoords="offset points",
+                f"alpha {alpha}", (gain, 100 * one["mean"]), xytext=place, textcoords="offset points", ha=side,
                 fontsize="x-small", color=f"C{i}",
             )  # fmt: skip
     axes.set_xlabel("top-1, sound to picture, %")

@@ -128,7 +128,7 @@ def page(results: Results) -> str:
     verdicts = [[one.paper, one.here, f"**{one.verdict}**"] for one in all_findings(results)]
     cpu_s = sum(study.steps.values())
     return TEMPLATE.format(
-        cpu=f"{cpu_s / 60:.0f}", clips=len(rows), kinds=len(KINDS), labels=", ".join(KINDS),
+        cpu=f"{cpu_s / 60:.0f}", clips=len(rows), kinds=len(KINDS), labels=", ".join(KINDS).replace("_", " "),
         train=len(kept["train"]), valid=len(kept["valid"]), test=len(kept["test"]), 
         distinct=distinct(kept["test"]), bound=f"{bound['top-1']:.0f}", above=f"{ABOVE:g}",
         top1=plus_minus(ours), times=f"{ours['mean'] / limits['chance']['top-1']:.0f}",
@@ -139,7 +139,7 @@ def page(results: Results) -> str:
         pictures=by_tokens(results.generation["pictures"]["entries"]),
         nano=by_tokens(results.generation["nano"]["entries"]),
         findings="\n".join(["| the paper | here | |", "|---|---|---|", *(f"| {' | '.join(r)} |" for r in verdicts)]),
-        steps="\n".join(f"| {name} | {seconds:.0f} |" for name, seconds in study.steps.items()),
+        steps="\n".join(f"| {name} | {seconds:.0f} |" for name, seconds in study.steps.items() if seconds >= 1),
     )  # fmt: skip
 
 
