@@ -119,6 +119,7 @@ def scores(listener: Named, material: Material, left_out: Path | None, quick: bo
             "top1_windows": clips.rounded(clips.top1(heard, present, True)),
             **clips.macro(heard.joined(unknown), limits, present),
         },
+        "at_recall_70": clips.at_recall(of_fold4, unknown, ESC50),
         "unknown_kinds": {"how": how, **clips.false_claims(unknown, limits)},
         "calibration": {**clips.calibration(every), "known_only": clips.calibration(heard)},
         "reliability": clips.reliability(every),
