@@ -95,7 +95,7 @@ def frames_of(listener: Named, samples: np.ndarray) -> np.ndarray:
 
 
 def score(listener: Named, made: Sequence[Scene]) -> dict[str, float]:
-    """PSDS by the tolerances of DESED's two scenarios and event F1 (onset and end within 0.2 s or 20 %), over the labels that occur."""
+    """PSDS by the tolerances of DESED's two scenarios, and event F1 (onset and end within 0.2 s or 20 %)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pkg_resources, which a dependency still imports
         from sed_scores_eval import collar_based, intersection_based
