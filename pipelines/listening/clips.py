@@ -125,6 +125,21 @@ def false_claims(heard: Heard, thresholds: np.ndarray) -> dict[str, object]:
     }  # fmt: skip
 
 
+def at_recall(heard: Heard, unknown: Heard, labels: list[str], recall: float = 0.7) -> dict[str, object]:
+    """Precision and false claims at the one threshold for all labels at which their macro recall is `recall`.
+
+    So listeners compare whose chances mean different things.
+    """
+    for bar in np.arange(0.99, 0.0, -0.01):
+        both = macro(heard.joined(unknown), np.full(KNOWN, bar), labels)
+        if float(both["macro_recall"] or 0) >= recall:  # type: ignore[arg-type]
+            fine = np.stack([allowed(kind) for kind in unknown.kinds])
+            wrong = np.where(fine, 0, unknown.clips[:, :KNOWN]).max(1) >= bar
+            return {"threshold": rounded(bar), "macro_recall": both["macro_recall"],
+                    "macro_precision": both["macro_precision"], "claimed": rounded(wrong.mean())}  # fmt: skip
+    return {"threshold": None, "macro_recall": None, "macro_precision": None, "claimed": None}
+
+
 def calibration(heard: Heard) -> dict[str, object]:
     """Expected calibration error of the labels' chances of clips and of windows (answers of 0.05 and more)."""
     fine = np.stack([allowed(kind) for kind in heard.kinds])

@@ -52,7 +52,11 @@ def draw_conditions(plt: Any, scores: dict[str, Any], names: list[str], folder: 
         at = np.arange(len(labels)) + (i - (len(names) - 1) / 2) * 0.38
         axis.bar(at, values, 0.36, color=COLORS.get(name, "#555555"), label=name)
     axis.set_xticks(np.arange(len(labels)), labels, rotation=30, ha="right")
-    axis.set(ylabel="top label of 50 right, %", ylim=(0, 100), title="ESC-50 fold 4 under worse conditions")
+    axis.set(
+        ylabel="top label of 50 right, %",
+        ylim=(0, 100),
+        title="Every second clip of ESC-50's fold 4 under worse conditions",
+    )
     axis.grid(axis="y", color="#dddddd")
     axis.set_axisbelow(True)
     axis.legend(loc="lower left")

@@ -4,7 +4,7 @@ prepare    samples, mels in several variants and the teacher's vectors
 base       all labels; no outside kind is heard
 group-0..2 fine-tuned with outside kinds as unknown, but for one group of them: what is claimed of that group is honest
 final      fine-tuned with all outside kinds
-average    the mean of the fine-tuned networks' weights, which are near one another: better than each; it is shipped
+average    the mean of the fine-tuned networks' weights, which are near one another; it is shipped
 calibrate  on held sources: their labels by the averaged network, outside kinds by the network that never heard them
 """
 
