@@ -57,7 +57,8 @@ def minutes(given: list[str]) -> dict[str, float]:
 def calibrate_and_export(run: stages.Run, out: Path) -> None:
     """Write the shipped listener, and beside the checkpoints those that never heard a group of kinds, for scoring."""
     stages.average(run)
-    export(trained(run.folder / "shipped.pt"), stages.calibrated(run), out)
+    shipped = trained(run.folder / "shipped.pt")
+    export(shipped, stages.above_grounds(shipped, stages.calibrated(run)), out)
     for group in range(LEFT_OUT):
         name = f"group-{group}"
         if (run.folder / f"{name}.pt").exists():
