@@ -1,5 +1,5 @@
 """What a live stream's narrations may claim, beyond what the listener makes of a window: less from broken sound and
-from what is no louder than the room itself.
+from what is no louder than the background itself.
 
 Pure: it knows levels and gaps, and nothing of how sounds are recognized.
 """
@@ -15,10 +15,10 @@ from avstream import wording
 from avstream.records import Narration, Window
 
 BROKEN, PATCHY = 0.5, 0.05  # shares of a window that are missing: nothing, or only "possibly", is said of it
-ROOM_S, KNOWN_S = 60.0, 5.0  # the room's own level is of so long, and known from so much of it on
+BACKGROUND_S, KNOWN_S = 60.0, 5.0  # the background's level is of so long, and known from so much of it on
 ROOM_PERCENTILE = 10
-ROOM_MOST_DBFS = -45.0  # what is louder for long is no room but a sound, such as rain
-ABOVE_ROOM_DB = 6.0  # what is sounding is louder than the room by so much
+BACKGROUND_MOST_DBFS = -45.0  # what is louder for long is no background but a sound, such as rain
+ABOVE_BACKGROUND_DB = 6.0  # what is sounding is louder than the background by so much
 POSSIBLE = wording.LIKELY - 0.05  # "possibly": narrated, and begins no event
 
 
@@ -39,18 +39,18 @@ class Caution:
             return _at_most(narration, POSSIBLE, above_dbfs=np.inf)
         self._note(narration.focus_end_s, narration.level_dbfs)
         room_dbfs = self.room_dbfs
-        return narration if room_dbfs is None else _at_most(narration, POSSIBLE, room_dbfs + ABOVE_ROOM_DB)
+        return narration if room_dbfs is None else _at_most(narration, POSSIBLE, room_dbfs + ABOVE_BACKGROUND_DB)
 
     @property
     def room_dbfs(self) -> float | None:
-        """How loud the room is when nothing sounds, ROOM_MOST_DBFS at most; None before that is known."""
+        """How loud the background is when nothing sounds, BACKGROUND_MOST_DBFS at most; None before that is known."""
         if not self._levels or self._levels[-1][0] - self._levels[0][0] < KNOWN_S:
             return None
-        return min(ROOM_MOST_DBFS, float(np.percentile([level for _, level in self._levels], ROOM_PERCENTILE)))
+        return min(BACKGROUND_MOST_DBFS, float(np.percentile([level for _, level in self._levels], ROOM_PERCENTILE)))
 
     def _note(self, at_s: float, level_dbfs: float) -> None:
         self._levels.append((at_s, level_dbfs))
-        while at_s - self._levels[0][0] > ROOM_S:
+        while at_s - self._levels[0][0] > BACKGROUND_S:
             self._levels.popleft()
 
 

@@ -100,7 +100,7 @@ def check_threshold(label: str, threshold: float) -> None:
 
 @dataclass(slots=True)
 class _Going:
-    """An event that goes on, as it was last told; when its sound was last heard, and narrations without it since."""
+    """An event that goes on, as last reported; when its sound was last heard, and narrations without it since."""
 
     event: SoundEvent
     heard_s: float
@@ -119,7 +119,7 @@ class _Going:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A beginning that nobody was told of yet: as it was heard first, and the narration that it was heard in."""
+    """A beginning that was not reported yet: as it was heard first, and the narration that it was heard in."""
 
     sound: Sound
     onset_s: float
@@ -132,7 +132,7 @@ class EventTracker:
 
     A `patient` one, as live, where what was said can't be taken back, holds a beginning that is not sure for one
     narration: another name that comes in its place then takes its onset, too. A sound without a name must last for
-    UNNAMED narrations. What is sure, and what the user called urgent, is told at once.
+    UNNAMED narrations. What is sure, and what the user called urgent, is reported at once.
     """
 
     def __init__(self, source: str, rules: Rules, *, patient: bool = False) -> None:
@@ -144,16 +144,16 @@ class EventTracker:
     def update(self, narration: Narration) -> list[SoundEvent]:
         """What became of events with one more narration (`Rules.applied` to it): first what ended."""
         sounds = {sound.label: sound for sound in narration.sounds}
-        told = []
+        out = []
         for label, going in list(self._going.items()):
             sound = sounds.pop(label, None)
             if sound is not None and sound.confidence >= STAY * self._rules.begins_at(label):
-                told.append(self._prolong(going, sound, narration))
+                out.append(self._prolong(going, sound, narration))
                 continue
             going.miss(narration)
             over = going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S
             if over or includes(self._rules.muted, label):
-                told.append(self._end(label))
+                out.append(self._end(label))
         # what is not recognized in the middle of a known sound is most likely part of it
         named_going = any(label != wording.OTHER for label in self._going)
         fresh = {
@@ -171,24 +171,24 @@ class EventTracker:
                 if label == wording.OTHER and count < UNNAMED:
                     self._held[label] = replace(before, count=count)
                 else:
-                    told += self._begin_late(before, sound, narration)
+                    out += self._begin_late(before, sound, narration)
             elif fresh:
                 onset_s = min(onset_s, before.onset_s)  # the first guess has become another one
             elif label != wording.OTHER:
-                told += self._begin_late(before, None, narration)
+                out += self._begin_late(before, None, narration)
         for label, sound in fresh.items():
             if self._patient and self._is_unsure(sound):
                 self._held[label] = _Held(sound, onset_s, narration)
             else:
-                told.append(self._begin(sound, narration, onset_s))
+                out.append(self._begin(sound, narration, onset_s))
         self._known_s = narration.end_s
-        return sorted(told, key=lambda event: event.phase != "ended")
+        return sorted(out, key=lambda event: event.phase != "ended")
 
     def finish(self) -> list[SoundEvent]:
         """The end of the stream: whatever goes on ends."""
         held, self._held = self._held.items(), {}
-        told = [self._begin(one.sound, one.narration, one.onset_s) for label, one in held if label != wording.OTHER]
-        return [*told, *(self._end(label) for label in list(self._going))]
+        out = [self._begin(one.sound, one.narration, one.onset_s) for label, one in held if label != wording.OTHER]
+        return [*out, *(self._end(label) for label in list(self._going))]
 
     def _is_unsure(self, sound: Sound) -> bool:
         """Whether a beginning is to be held: it may get another name, or a closer one."""

@@ -2,7 +2,7 @@
 
 Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from a listener that gets
 the sound alone, silence ends the work before any model runs, a sentence that claims other sounds is not let through,
-and the place is the localizer's, or is not told.
+and the place is the localizer's, or is left open.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MOST_CHANNELS = 32
 class Narrator:
     """Narrates windows, one at a time, on one thread; several streams may take turns.
 
-    `shown` is what a narration's heatmap is: where the `source` is, when that can be told, or the `similarity` of the
+    `shown` is what a narration's heatmap is: where the `source` is, when that is known, or the `similarity` of the
     patches that the language model was given.
     """
 
@@ -56,7 +56,7 @@ class Narrator:
         """What sounds in up to WINDOW_S (3 s) of sound, with the picture that it belongs to.
 
         `samples` are (n,) or (channels, n), floats in [-1, 1] or int16; `picture` is RGB uint8 (H, W, 3). From one
-        picture nothing can be told about what moves with the sound: `narrate_window` takes motion. Raises ConfigError
+        picture what moves with the sound is not known: `narrate_window` takes motion. Raises ConfigError
         for arrays of another form, ModelError when the memory runs out.
         """
         audio = audio_of(samples, rate_hz)
@@ -175,7 +175,7 @@ def on_the_clock(claim: Claim, window: Window) -> tuple[float | None, float | No
 def level_of(window: Window) -> float:
     """How loud it is in what the window speaks for, in dBFS; in a pause of a sound, as loud as on the quieter side.
 
-    What sounds on one side only is told by another window, and its cut end is easily taken for a sound of its own.
+    What sounds on one side only belongs to another window, and its cut end is easily taken for a sound of its own.
     """
     begin, end = (
         round((time_s - window.start_s) * window.rate_hz) for time_s in (window.focus_start_s, window.focus_end_s)

@@ -97,7 +97,7 @@ class Window:
 class Sound:
     """One claim: what sounds, how sure (0..1, from the sound alone), and where.
 
-    `visible` is None when it can't be told; `box` is (left, top, right, bottom) in [0, 1] of the picture.
+    `visible` is None when it can't be decided; `box` is (left, top, right, bottom) in [0, 1] of the picture.
     `place_confidence` is how sure `visible` is (0..1), None without it. `onset_s` and `end_s` are where it begins and
     ends on the stream's clock, as the listener's frames have it: None when that lies outside the window, or the
     listener hears windows as one. `one_of` has the boxes of all things that it may be, where nothing tells which,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avstream.caution import KNOWN_S, POSSIBLE, ROOM_S, Caution
+from avstream.caution import BACKGROUND_S, KNOWN_S, POSSIBLE, Caution
 from avstream.records import Narration, Sound, Window
 
 
@@ -40,7 +40,7 @@ def test_a_quiet_room_lets_quiet_sounds_through():
 
 def test_rain_that_lasts_is_a_sound_and_no_room():
     caution = Caution()
-    assert all(sure(step(caution, second, -30.0)) for second in range(round(3 * ROOM_S)))
+    assert all(sure(step(caution, second, -30.0)) for second in range(round(3 * BACKGROUND_S)))
 
 
 def test_nothing_is_assumed_of_a_room_that_is_not_known_yet():

@@ -1,4 +1,4 @@
-"""The doctor against real parts, there and absent: it finds what is wrong, says how to mend it, and never breaks."""
+"""The doctor against real parts, there and absent: it finds what is wrong, says how to fix it, and never breaks."""
 
 import base64
 import hashlib
@@ -79,14 +79,14 @@ def test_a_microphone_that_gives_nothing_is_not_called_well(monkeypatch):
         for name, value in pulse.env.items():
             monkeypatch.setenv(name, value)
         muted = senses.microphone("", lambda words: None)
-    assert muted.ok is False and "digital silence" in muted.found and "unmute it" in muted.mend
+    assert muted.ok is False and "digital silence" in muted.found and "unmute it" in muted.fix
     gone = senses.microphone("no such microphone", lambda words: None)
-    assert gone.ok is False and gone.mend
+    assert gone.ok is False and gone.fix
 
 
 def test_a_camera_that_is_not_there_is_said_without_its_password():
     check = senses.camera(f"rtsp://me:{SECRET}@127.0.0.1:{free_port()}/live")
-    assert check.ok is False and check.mend and SECRET not in f"{check.name} {check.found} {check.mend}"
+    assert check.ok is False and check.fix and SECRET not in f"{check.name} {check.found} {check.fix}"
 
 
 def test_memory_that_will_not_do_is_a_failed_line(monkeypatch):
@@ -100,7 +100,7 @@ def test_memory_that_will_not_do_is_a_failed_line(monkeypatch):
 
 def test_lines_say_state_in_words_and_how_to_mend(capsys):
     done = [Check("one", True, "there", "never shown"), Check("two", None, "absent", "get it")]
-    done.append(Check("x", False, "bad", "mend it"))
+    done.append(Check("x", False, "bad", "fix it"))
     code, text = shown(done, capsys)
     assert code == 1
     assert [line.split() for line in text.splitlines()] == [
@@ -121,7 +121,7 @@ def test_a_check_that_raises_is_a_failed_line():
     check = run(broken, 5.0)
     assert (check.name, check.ok) == ("broken", False)
     assert check.found == "ImportError: libsomething.so.6: no such file"
-    assert check.mend
+    assert check.fix
 
 
 def test_a_check_that_hangs_is_given_up():
@@ -138,7 +138,7 @@ def test_without_a_sound_server_there_is_no_microphone_and_it_says_why(monkeypat
     if check.ok:
         pytest.skip("this machine has a microphone of its own")
     assert check.ok is None
-    assert "PULSE_SERVER" in check.mend
+    assert "PULSE_SERVER" in check.fix
 
 
 def test_without_portaudio_it_says_how_to_get_it(monkeypatch):
@@ -146,7 +146,7 @@ def test_without_portaudio_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
     check = machine.microphones()
     assert check.ok is False
-    assert "PortAudio library is missing" in check.found and "apt install libportaudio2" in check.mend
+    assert "PortAudio library is missing" in check.found and "apt install libportaudio2" in check.fix
 
 
 def test_a_display_that_is_gone_fails_and_none_is_no_fault(monkeypatch):
@@ -155,7 +155,7 @@ def test_a_display_that_is_gone_fails_and_none_is_no_fault(monkeypatch):
     monkeypatch.setenv("DISPLAY", gone)
     check = machine.display()
     assert check.ok is False
-    assert gone in check.found and check.mend
+    assert gone in check.found and check.fix
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert machine.display().ok is None
@@ -175,7 +175,7 @@ def test_whatever_keeps_a_window_from_opening_is_told_with_its_mend(monkeypatch,
     monkeypatch.setenv("DISPLAY", ":1")
     check = machine.display()
     assert check.ok is False
-    assert found in check.found and check.mend.startswith(mend)
+    assert found in check.found and check.fix.startswith(mend)
 
 
 def test_a_package_of_a_wrong_version_is_named_with_its_mend(monkeypatch):
@@ -184,7 +184,7 @@ def test_a_package_of_a_wrong_version_is_named_with_its_mend(monkeypatch):
     check = machine.packages()
     assert check.ok is False
     assert "av 19.0.0, expected" in check.found
-    assert "pip install" in check.mend and "<19" in check.mend
+    assert "pip install" in check.fix and "<19" in check.fix
 
 
 def test_a_folder_that_takes_no_files_fails(monkeypatch, tmp_path):
@@ -215,7 +215,7 @@ def test_nano_models_that_are_damaged_fail(monkeypatch, tmp_path, damage):
     monkeypatch.setattr(checkpoints, "NANO", broken)
     check = models.nano()
     assert check.ok is False
-    assert "pip install" in check.mend
+    assert "pip install" in check.fix
 
 
 def test_nano_files_that_differ_from_the_installed_list_are_named(monkeypatch, tmp_path):
@@ -239,7 +239,7 @@ def test_nano_files_that_differ_from_the_installed_list_are_named(monkeypatch, t
 def test_a_broker_that_is_not_there():
     check = check_broker(f"mqtt://me@127.0.0.1:{free_port()}", None, None)
     assert check.ok is False
-    assert "connection refused" in check.found and check.mend
+    assert "connection refused" in check.found and check.fix
 
 
 def test_a_broker_that_hangs_is_given_up(tmp_path):
@@ -278,4 +278,4 @@ def test_a_certificate_must_be_trusted(tmp_path):
         assert check_broker(url, None, certificates.ca).ok is True
         check = check_broker(url, None, None)
     assert check.ok is False
-    assert "not trusted" in check.found and "--mqtt-cafile" in check.mend
+    assert "not trusted" in check.found and "--mqtt-cafile" in check.fix

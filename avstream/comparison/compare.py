@@ -1,6 +1,6 @@
 """Clips x encoders x alignments x k -> what is said, which patches are kept, and which picture a sound finds.
 
-The sentence comes from the tokens alone: the language model is not told what was heard, as narrations tell it.
+The sentence comes from the tokens alone: the language model does not get what was heard, as it does in narrations.
 Otherwise all encoders would say the same. Each clip also gets the narration that avstream itself gives.
 """
 

@@ -60,7 +60,7 @@ def intro(report: dict[str, Any]) -> str:
     lines = [
         f"Each clip&rsquo;s sound ({about['window_s']:g} s) becomes one vector, which takes the place of the "
         "picture&rsquo;s CLS token; of the picture&rsquo;s patches only the <i>k</i> that resemble it most are kept. "
-        "The language model then says what sounds, and is told nothing else.",
+        "The language model then says what sounds, and gets nothing else.",
         f'<span class="soft">Language model: {escape(about["language"])} (preset {escape(about["preset"])}). '
         f"Prompt: &ldquo;{escape(about['prompt'])}&rdquo; "
         f"Patches that are not kept: {UNSELECTED[about['unselected']]}.</span>",

@@ -23,7 +23,7 @@ def check_broker(url: str, password_file: Path | None, cafile: Path | None) -> C
         return Check("MQTT broker", False, found, error.fix)
     try:
         asyncio.run(visit(wanted))
-    except Exception as error:  # what it says may hold a credential: only what we know of it is told
+    except Exception as error:  # what it says may hold a credential: only what we know of it is shown
         refused = refusal(wanted, error)
         if refused is not None:
             return Check("MQTT broker", False, refused.found, refused.fix)

@@ -14,4 +14,4 @@ class Check:
     name: str
     ok: bool | None
     found: str
-    mend: str = ""
+    fix: str = ""

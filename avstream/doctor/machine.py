@@ -45,8 +45,8 @@ def packages() -> Check:
         if there == "missing" or not one.specifier.contains(there, prereleases=True):
             wrong.append((f"{one.name} {there}, expected {one.specifier}", f'"{one.name}{one.specifier}"'))
     if wrong:
-        mend = f"run `pip install {' '.join(command for _, command in wrong)}`"
-        return Check("packages", False, "; ".join(text for text, _ in wrong), mend)
+        fix = f"run `pip install {' '.join(command for _, command in wrong)}`"
+        return Check("packages", False, "; ".join(text for text, _ in wrong), fix)
     return Check("packages", True, ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES))
 
 

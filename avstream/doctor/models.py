@@ -35,13 +35,13 @@ def gpu() -> Check:
     if torch.backends.mps.is_available():
         return Check("GPU", True, "Apple's, by mps")
     if shutil.which("nvidia-smi"):
-        mend = "install a torch with CUDA (see pytorch.org/get-started) that fits the driver"
-        return Check("GPU", None, "there is one, but this torch can't use it", mend)
+        fix = "install a torch with CUDA (see pytorch.org/get-started) that fits the driver"
+        return Check("GPU", None, "there is one, but this torch can't use it", fix)
     return Check("GPU", None, "none", "nano needs none; larger presets are slow without")
 
 
 def nano() -> Check:
-    """The embedded models: whole as they were installed, and able to narrate."""
+    """The embedded models: complete, as they were installed, and able to narrate."""
     import numpy as np
     from transformers.utils import logging
 

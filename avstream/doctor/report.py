@@ -1,4 +1,4 @@
-"""`avstream doctor`: what this machine has of all that avstream needs, and how to mend what is missing.
+"""`avstream doctor`: what this machine has of all that avstream needs, and how to fix what is missing.
 
 Each check runs on a thread of its own: one that raises is a failed line, one that hangs is given up. Heavy packages
 are imported by the checks only, and no credentials are ever shown.
@@ -72,7 +72,7 @@ def run(function: Callable[[], Check], limit_s: float, name: str = "") -> Check:
 
 
 def print_checks(console: Console, done: list[Check]) -> int:
-    """A line for each check, and below it how to mend it. Gives the exit code: 1 when something failed."""
+    """A line for each check, and below it how to fix it. Gives the exit code: 1 when something failed."""
     from rich.table import Table
     from rich.text import Text
 
@@ -83,10 +83,10 @@ def print_checks(console: Console, done: list[Check]) -> int:
     for check in done:
         word, style = WORDS[check.ok]
         table.add_row(Text(word, style), check.name, Text(check.found))
-        if check.mend and check.ok is not True:
-            table.add_row("", "", Text(f"-> {check.mend}", "bold" if check.ok is False else "dim"))
+        if check.fix and check.ok is not True:
+            table.add_row("", "", Text(f"-> {check.fix}", "bold" if check.ok is False else "dim"))
     console.print(table)
     failed = sum(check.ok is False for check in done)
     things = "one thing" if failed == 1 else f"{failed} things"
-    console.print(f"{things} to mend" if failed else "all well; what has -- is only needed for some of it")
+    console.print(f"{things} to fix" if failed else "all well; what has -- is only needed for some of it")
     return 1 if failed else 0

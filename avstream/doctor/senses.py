@@ -85,7 +85,7 @@ def memory() -> Check:
     """Whether there is room for a stream, and for how many."""
     free_mib = free_memory_mib()
     if free_mib is None:
-        return Check("memory", None, "how much is free can't be told here", f"a stream needs {NEEDS_MIB} MB")
+        return Check("memory", None, "how much is free is not known here", f"a stream needs {NEEDS_MIB} MB")
     if free_mib < NEEDS_MIB:
         return Check("memory", False, f"{free_mib} MB free, a stream needs {NEEDS_MIB} MB", "close other programs")
     more = 1 + (free_mib - NEEDS_MIB) // FURTHER_MIB

@@ -29,7 +29,7 @@ THUMB = (16, 9)
 SHAPE = (9, 16)  # of a picture that has not come yet
 FLASH_HZ = 1.0  # of what is urgent; WCAG 2.3.1 allows three a second
 MOST_BANNERS = 2
-LATE_S = 2.0  # behind, from which on it is told
+LATE_S = 2.0  # behind, from which on it is shown
 
 
 class Screen:
@@ -51,7 +51,7 @@ class Screen:
         self.frozen, self.heatmap = False, True
         self.muted: tuple[str, ...] = ()
 
-    # What is told
+    # What it is given
 
     def tell(self, narration: Narration) -> None:
         """Show a narration from now on."""
@@ -106,8 +106,8 @@ class Screen:
         self._see()
 
     def _sounds(self) -> tuple[Sound, ...]:
-        told = self._narration.sounds if self._narration else ()
-        return tuple(sound for sound in told if sound.label not in self.muted)
+        sounds = self._narration.sounds if self._narration else ()
+        return tuple(sound for sound in sounds if sound.label not in self.muted)
 
     def _see(self) -> None:
         sounds = self._sounds()

@@ -2,7 +2,7 @@
 
 BEATs layers -> AudioTokenizer -> one token in "A photo of ..." -> CLIP's text encoder -> CLIPSeg's decoder -> heatmap.
 Written from the paper's description. Only the tokenizer and two mask scalars are trained. The sound's encoder is
-handed in, for this room knows no encoders.
+handed in, for this module knows no encoders.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ NEAR, FAR = 0.6, -1.0  # what the ears say of a thing on their side, and of one 
 SINGLED_OUT = 0.6  # of all that speaks for any thing: what one must have to be the one
 MOST = 4  # things that are named together
 STANDS_WITH = 1.0  # sizes: things of one name that are nearer than that are a group
-GROUP = 3  # things: fewer are told one by one
+GROUP = 3  # things: fewer are named one by one
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def contradict(seen: SynchronyMap, bearing: Bearing) -> bool:
 
 
 def unattributed(place: Place) -> Place:
-    """The place when several sounds share it: the heatmap stays, since one of them is there; the rest can't be told."""
+    """The place when several sounds share it: the heatmap stays, since one of them is there; the rest is open."""
     return Place(None, place.heatmap, None, None, place.here, place.absent)
 
 

@@ -1,4 +1,4 @@
-"""What the ear gives the eye: how loud it is and how suddenly it gets louder, in steps of 10 ms. Pure numpy."""
+"""What motion is compared with: how loud it is and how suddenly it gets louder, in steps of 10 ms. Pure numpy."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ LEAP_PX = 16.0  # in 40 ms: cameras seldom move so fast, but a closer shot looks
 MOST = 0.6  # of the cells
 BURST = 1.5  # gray levels, in most cells: less is no cut
 ENOUGH = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03)  # of a corner's search: rounds, px
-DARK = 20.0  # gray levels: what is below stays black for the eye
+DARK = 20.0  # gray levels: what is below looks black
 
 
 @dataclass(frozen=True, slots=True, eq=False)

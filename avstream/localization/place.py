@@ -18,7 +18,7 @@ MOST_SOURCES = 32  # whose pictures are remembered, about 1 MB each: movies end 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where a sound comes from, as far as it can be told.
+    """Where a sound comes from, as far as it is known.
 
     `visible` True comes with a box, and often with a heatmap, float32 (rows, columns) in [0, 1]; without it both are
     None. `here` and `absent` are the chances that the source is where the box is, and that it is out of the picture;

@@ -1,4 +1,4 @@
-"""From which side a sound comes, told from two channels: level difference and GCC-PHAT. Pure numpy.
+"""From which side a sound comes, by two channels: level difference and GCC-PHAT. Pure numpy.
 
 GCC-PHAT: C. Knapp and G. Carter, "The generalized correlation method for estimation of time delay", 1976. How the two
 are joined, and how sure the answer is, is ours.
@@ -31,7 +31,7 @@ BAND_HZ = (150.0, 7000.0)
 class Bearing:
     """Where a sound comes from: `azimuth` from -1, left, to 1, right, and how sure that is (0..1).
 
-    `side` is None when it can't be told. `level_db` is right over left; `lag_s` is positive when the right one hears
+    `side` is None when it can't be decided. `level_db` is right over left; `lag_s` is positive when the right one hears
     it first; `coherence` (0..1) is how clear that lag is.
     """
 

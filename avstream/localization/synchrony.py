@@ -69,7 +69,7 @@ class Synchrony:
         """What moves between the two times with float32 (channels, n) from `start_s` on, mapped over the picture of
         `at_s` (without it, the middle one).
 
-        None when it can't be told: silence, fewer steps than FEWEST_STEPS, no motion, or a shot under SHARE of it.
+        None when it can't be decided: silence, fewer steps than FEWEST_STEPS, no motion, or a shot under SHARE of it.
         """
         shot = self.shot(start_s, end_s, audio, rate_hz, at_s)
         return None if shot is None else shot.map()
@@ -132,7 +132,7 @@ def synchrony(
 ) -> SynchronyMap | None:
     """The map of one window: pictures uint8 (T, h, w) or (T, h, w, 3) at `times_s`, sound (channels, n) from `start_s`.
 
-    None when it can't be told. Raises ValueError for what is no picture.
+    None when it can't be decided. Raises ValueError for what is no picture.
     """
     one = Synchrony()
     for time_s, picture in zip(times_s, frames, strict=True):

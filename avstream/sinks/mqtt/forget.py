@@ -25,8 +25,8 @@ async def forget(broker: Broker, stream: str) -> list[str]:
     try:
         client = await connect(broker, f"avstream-forget-{secrets.token_hex(4)}")
     except (OSError, aiomqtt.MqttError) as error:
-        told = refusal(broker, error)
-        raise told or SinkError(
+        refused = refusal(broker, error)
+        raise refused or SinkError(
             f"MQTT broker {broker.shown} not reached ({reason(error)})", "see that it runs"
         ) from None
     try:

@@ -55,7 +55,7 @@ class Outbox:
         with self._lock:
             if retain:
                 self._states[topic] = payload
-                self._due.pop(topic, None)  # after `renew`: what is newer would be told first
+                self._due.pop(topic, None)  # after `renew`: what is newer would be sent first
             self._queue.append(Message(topic, payload, retain, now_s))
             self._bytes += len(payload)
             self._trim(now_s)
@@ -94,7 +94,7 @@ class Outbox:
             self._in_flight = 0
 
     def says(self, topic: str) -> bytes | None:
-        """What a state is now; None for one that was never told."""
+        """What a state is now; None for one that was never set."""
         with self._lock:
             return self._states.get(topic)
 

@@ -54,7 +54,7 @@ class MqttHub:
         self._outbox = Outbox(self._wake, max_age_s=MAX_AGE_S, max_count=MAX_COUNT, max_bytes=MAX_BYTES)
         self._sinks: dict[str, MqttSink] = {}
         self._status = f"{broker.base}/status"
-        self._outbox.state(self._status, encode(OFFLINE))  # the first thing that is told once we are connected
+        self._outbox.state(self._status, encode(OFFLINE))  # the first thing to be published once connected
         # The same for every connection: a broker that has not noticed our death lets the new one take over.
         self._identifier = f"avstream-{secrets.token_hex(6)}"
         self._problems: tuple[Problem, ...] = ()
@@ -153,7 +153,7 @@ class MqttHub:
                 task.result()
         except asyncio.CancelledError:
             listening.cancel()  # or our own `offline` would be contradicted
-            await self._farewell(client, publishing)
+            await self._go_offline(client, publishing)
             raise
         finally:
             publishing.cancel()
@@ -191,7 +191,7 @@ class MqttHub:
                 _, stream, setting, label, _ = topic.rsplit("/", 4)
                 self._sinks[stream].set(setting, label, payload, self._changed)
 
-    async def _farewell(self, client: aiomqtt.Client, publishing: asyncio.Task[None]) -> None:
+    async def _go_offline(self, client: aiomqtt.Client, publishing: asyncio.Task[None]) -> None:
         """Send what is owed, then `offline` for all. Where that takes too long, the will has to say it."""
         await self._settle(publishing, OWED_S)
         for topic in (*(sink.topics.of("status") for sink in self._sinks.values()), self._status):
@@ -217,8 +217,8 @@ class MqttHub:
 
 
 def _heed_cancellation() -> None:
-    """Raise CancelledError when the task was told to end: `asyncio.wait_for`, which aiomqtt waits with, swallows that
-    before Python 3.12 when what it waits for comes in the same moment.
+    """Raise CancelledError when the task is being cancelled: `asyncio.wait_for`, which aiomqtt waits with, swallows
+    that before Python 3.12 when what it waits for comes in the same moment.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -47,7 +47,7 @@ class MqttSink(Sink):
         self._epoch_s: float | None = None
         self._sounding: dict[str, str] = {}  # event id -> label as announced
         self._kinds: set[str] = set()  # of what is wrong
-        self._gist: Hashable = None  # of the narration that was told last
+        self._gist: Hashable = None  # of the narration that was published last
         self._drawn: Narration | None = None
         self._has_begun = False  # a sound, whose picture is yet to come
         self._loudest_dbfs, self._leveled_s = FLOOR_DBFS, -math.inf  # since this time of the stream
@@ -161,7 +161,7 @@ class MqttSink(Sink):
         self._state(HEARING, OFFLINE if deaf else ONLINE)
 
     def _tell_level(self, time_s: float, level_dbfs: float) -> None:
-        """The loudest of each second, where that is not what was told last."""
+        """The loudest of each second, where that is not what was published last."""
         self._loudest_dbfs = max(self._loudest_dbfs, level_dbfs)
         if time_s - self._leveled_s < LEVEL_EVERY_S:
             return

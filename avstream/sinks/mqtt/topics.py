@@ -88,8 +88,8 @@ def moment(epoch_s: float | None, time_s: float | None) -> str | None:
 
 def narration_payload(narration: Narration, epoch_s: float | None) -> dict[str, Any]:
     """The narration and the moment that it speaks for."""
-    told = {name: value for name, value in narration.to_dict().items() if not name.startswith("timings")}
-    return {**told, "time": moment(epoch_s, narration.focus_start_s)}
+    published = {name: value for name, value in narration.to_dict().items() if not name.startswith("timings")}
+    return {**published, "time": moment(epoch_s, narration.focus_start_s)}
 
 
 def gist(narration: Narration) -> Hashable:

@@ -1,7 +1,7 @@
 """The window that people watch: the live picture with what sounds drawn in, and keys.
 
 A thread of its own draws and hands the picture to a process of its own that shows it (`window_process` says why).
-What is told only changes the screen's state under a lock, so a slow display holds nobody up.
+What it is given only changes the screen's state under a lock, so a slow display holds nobody up.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class WindowSink(Sink):
             self._show(display)
         except SinkError as error:
             self._error = error
-        except Exception as error:  # it must be told, not lost with the thread
+        except Exception as error:  # it must be reported, not lost with the thread
             self._error = SinkError(f"the window failed ({type(error).__name__}: {error}); all else goes on")
         finally:
             display.close()
