@@ -5,7 +5,7 @@ when it was missed in two narrations and for GAP_S, so that none sticks however 
 
 Windows overlap: what is heard in one and was not in the one before is in its newest part, so an event's onset is where
 the window before ended. It ended where the first window without it starts, or, when that one found nothing to listen
-to (silence), where that one's focus does.
+to (silence), where that one's focus does. In a movie the listener's own onset and end come first, where it knows them.
 """
 
 from __future__ import annotations
@@ -105,11 +105,12 @@ class _Going:
     event: SoundEvent
     heard_s: float
     end_s: float  # if it is not heard again
+    is_end_known: bool
     missed: int = 0
 
     def miss(self, narration: Narration) -> None:
         """Note a narration without it."""
-        if not self.missed:
+        if not self.missed and not self.is_end_known:
             shortest_s = narration.focus_end_s - narration.focus_start_s
             silent = narration.level_dbfs < SILENCE_DBFS
             gone_s = narration.focus_start_s if silent else narration.start_s
@@ -180,7 +181,7 @@ class EventTracker:
             if self._patient and self._is_unsure(sound):
                 self._held[label] = _Held(sound, onset_s, narration)
             else:
-                out.append(self._begin(sound, narration, onset_s))
+                out.append(self._begin(sound, narration, self._since(sound, narration, onset_s)))
         self._known_s = narration.end_s
         return sorted(out, key=lambda event: event.phase != "ended")
 
@@ -206,6 +207,18 @@ class EventTracker:
         going.miss(narration)
         return [began]
 
+    def _since(self, sound: Sound, narration: Narration, before_s: float) -> float:
+        """When a sound began that is new in a narration; the window before ended at `before_s`."""
+        if self._patient or sound.onset_s is None:
+            return before_s
+        return min(max(sound.onset_s, narration.start_s), narration.focus_end_s)
+
+    def _until(self, sound: Sound, narration: Narration) -> tuple[float, bool]:
+        """When a sound ends that is heard in a narration, if it is not heard in the next; and whether that is known."""
+        if self._patient or sound.end_s is None:
+            return narration.end_s, False
+        return min(max(sound.end_s, narration.focus_start_s), narration.end_s), True
+
     def _begin(self, sound: Sound, narration: Narration, onset_s: float) -> SoundEvent:
         event = SoundEvent(
             id=uuid4().hex[:12],
@@ -222,12 +235,13 @@ class EventTracker:
             urgent=includes(self._rules.urgent, sound.label),
             box=sound.box,
         )
-        self._going[sound.label] = _Going(event, narration.focus_end_s, narration.end_s)
+        self._going[sound.label] = _Going(event, narration.focus_end_s, *self._until(sound, narration))
         return event
 
     def _prolong(self, going: _Going, sound: Sound, narration: Narration) -> SoundEvent:
         before = going.event
-        going.heard_s, going.end_s, going.missed = narration.focus_end_s, narration.end_s, 0
+        going.heard_s, going.missed = narration.focus_end_s, 0
+        going.end_s, going.is_end_known = self._until(sound, narration)
         going.event = replace(
             before,
             phase="continues",
@@ -243,7 +257,7 @@ class EventTracker:
     def _end(self, label: str) -> SoundEvent:
         going = self._going.pop(label)
         phase: Phase = "ended"
-        return replace(going.event, phase=phase, end_s=going.end_s)
+        return replace(going.event, phase=phase, end_s=max(going.end_s, going.event.onset_s))
 
 
 def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:

@@ -19,7 +19,7 @@ HARMLESS = {"channel", "subtype", "stream", "profile", "width", "height", "resol
             "overrun_nonfatal", "fifo_size", "buffer_size", "localport", "ttl"}  # fmt: skip
 WORDS = (
     "api|app|audio|av|axis|beep|bin|cam|camera|cgi|ch|channel|channels|cif|dash|default|feed|flv|h264|h265|hd|hevc|high|hls|"
-    "htm|html|image|img|index|jpeg|jpg|live|low|m3u8|m4s|main|major|master|media|minor|mjpeg|mjpg|mkv|mov|mp3|mp4|mpd|"
+    "htm|html|image|img|index|jpeg|jpg|list|live|low|m3u8|m4s|main|major|master|media|minor|mjpeg|mjpg|mkv|mov|mp3|mp4|mpd|"
     "mpeg|mpeg4|mpg|mpjpeg|muxed|ogg|onvif|out|path|php|play|playlist|preview|profile|raw|rtmp|rtsp|sd|sdp|snapshot|"
     "stream|streaming|streams|sub|test|track|tracks|trackid|ts|unicast|video|videomain|videosub|view|wav|webm"
 )

@@ -51,8 +51,8 @@ def test_all_outputs_are_complete_and_nothing_else_is_left(narrated):
     assert sorted(path.name for path in out.iterdir()) == ["a.csv", "a.jsonl", "a.mp4", "a.srt", "a.vtt"]
 
 
-def test_the_tone_is_one_event_in_every_output(narrated):
-    """In the table, in the JSON lines, and as one cue in the captions."""
+def test_the_tones_events_are_in_every_output(narrated):
+    """In the table, in the JSON lines, and as cues in the captions; whatever the tone is taken for."""
     _, out = narrated
     events = parsed((out / "a.jsonl").read_text(encoding="utf-8"))[1]
     began, ended = ([event for event in events if event["phase"] == phase] for phase in ("began", "ended"))
@@ -60,8 +60,8 @@ def test_the_tone_is_one_event_in_every_output(narrated):
     with (out / "a.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == [e["label"] for e in sorted(ended, key=lambda event: event["onset_s"])]
-    longest = max(rows, key=lambda row: float(row["end_s"]) - float(row["onset_s"]))
-    assert abs(float(longest["onset_s"]) - 2) <= 2 and abs(float(longest["end_s"]) - 4) <= 1
+    first, last = min(float(row["onset_s"]) for row in rows), max(float(row["end_s"]) for row in rows)
+    assert abs(first - 2) <= 1 and abs(last - 4) <= 1
     assert (out / "a.srt").read_text().count("-->") <= 2 * len(rows) - 1
 
 
@@ -92,7 +92,7 @@ def test_the_end_of_a_run_shows_windows_speed_and_stages(narrated):
     done, _ = narrated
     assert "4 windows" in done.stdout and "real-time factor" in done.stdout
     for stage in ("audio", "vision", "language"):
-        assert f"{stage} " in done.stdout.split("p50/p95")[1]
+        assert f"{stage} " in " ".join(done.stdout.split("p50/p95")[1].split())
 
 
 def test_a_file_whose_name_begins_with_a_dash_gets_a_hint(movie, tmp_path, monkeypatch):

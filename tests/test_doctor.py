@@ -98,7 +98,7 @@ def test_memory_that_will_not_do_is_a_failed_line(monkeypatch):
     assert 50 < senses.free_memory_mib() < 10_000_000
 
 
-def test_lines_say_state_in_words_and_how_to_mend(capsys):
+def test_lines_say_state_in_words_and_how_to_fix(capsys):
     done = [Check("one", True, "there", "never shown"), Check("two", None, "absent", "get it")]
     done.append(Check("x", False, "bad", "fix it"))
     code, text = shown(done, capsys)

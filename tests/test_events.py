@@ -225,3 +225,20 @@ def test_wrong_rules_are_told(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
     assert parse_thresholds(["bell=0.7", "speech=1"]) == {"bell": 0.7, "speech": 1.0}
+
+
+def test_a_movies_events_have_the_listeners_own_onset_and_end():
+    """The tone of 2 to 4 s that windows with their focus in the middle heard from 1.9 to 4.1 s."""
+    tracker = EventTracker("a.mp4", Rules(begin=0.0))
+
+    def narration(index, focus, sounds, level_dbfs=-9.0):
+        return Narration("a.mp4", index, index, index + 3.0, *focus, "", sounds, level_dbfs)
+
+    heard = Sound("bell", 0.7, onset_s=1.9), Sound("bell", 0.7, end_s=4.1)
+    told = tracker.update(narration(0, (0.0, 2.0), (), -80.0))
+    told += tracker.update(narration(1, (2.0, 3.0), heard[:1]))
+    told += tracker.update(narration(2, (3.0, 4.0), heard[1:]))
+    told += tracker.update(narration(3, (4.0, 6.0), (), -80.0)) + tracker.finish()
+    assert [(event.phase, event.onset_s, event.end_s) for event in told] == [
+        ("began", 1.9, None), ("continues", 1.9, None), ("ended", 1.9, 4.1),
+    ]  # fmt: skip

@@ -10,8 +10,7 @@ from avstream import loading
 from avstream.checkpoints import NANO
 from avstream.config import presets
 from avstream.narrator import Narrator
-from avstream.vocabulary import covered, is_kind
-from avstream.wording import SURE
+from avstream.wording import LIKELY
 
 DATA = Path(os.environ.get("AVSTREAM_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "esc10").is_dir(), reason="needs ESC-10 (AVSTREAM_DATA names its folder)")
@@ -25,7 +24,7 @@ def loaded():
 def test_it_is_small_and_safe():
     files = [path for path in NANO.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 32 * 2**20
-    assert {path.suffix for path in files} <= {".safetensors", ".onnx", ".npy", ".json", ".md"}
+    assert {path.suffix for path in files} <= {".safetensors", ".onnx", ".npy", ".json", ".md", ".tsv", ".png"}
 
 
 def test_the_card_gives_the_scores_that_were_measured():
@@ -47,16 +46,19 @@ def test_it_hears_what_it_was_not_trained_on(loaded):
 
 @needs_data
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("rvbmYs4Kl3Y_01", "speech"), ("IwqD859w2_E_02", "guitar"), ("DDer7K8WG4I_02", "bell")],
+    ("name", "right"),
+    [
+        ("rvbmYs4Kl3Y_01", {"speech", "person"}),
+        ("IwqD859w2_E_02", {"guitar", "music"}),
+        ("DDer7K8WG4I_02", {"bell", "music", "signal"}),
+    ],
 )
-def test_it_narrates_real_movies_and_their_muted_copies(loaded, name, expected):
+def test_it_narrates_real_movies_and_their_muted_copies(loaded, name, right):
     from pipelines.evaluate_nano import score_movies, windows_of
 
     narrator = Narrator(loaded)
     said = [narrator.narrate_window(window, name) for window in windows_of(DATA / "ave2" / f"{name}.mp4")]
-    plain = {sound.label for narration in said for sound in narration.sounds if sound.confidence >= SURE}
-    assert plain <= {expected} | covered(expected) | {"other"}
-    assert any(is_kind(sound.label, expected) for narration in said for sound in narration.sounds)
+    claimed = {sound.label for narration in said for sound in narration.sounds if sound.confidence >= LIKELY}
+    assert claimed and claimed <= right
     scores = score_movies(narrator, DATA / "ave2")[f"{name}.mp4"]
     assert scores["sounds_claimed_when_muted"] == 0 and scores["same_sounds_when_blind"]
