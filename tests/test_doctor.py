@@ -108,8 +108,8 @@ def test_lines_say_state_in_words_and_how_to_fix(capsys):
         ["--", "two", "absent"],
         ["->", "get", "it"],
         ["FAIL", "x", "bad"],
-        ["->", "mend", "it"],
-        ["one", "thing", "to", "mend"],
+        ["->", "fix", "it"],
+        ["one", "thing", "to", "fix"],
     ]
     assert shown(done[:2], capsys)[0] == 0
 
@@ -163,19 +163,19 @@ def test_a_display_that_is_gone_fails_and_none_is_no_fault(monkeypatch):
     assert "Wayland" in machine.display().found
 
 
-@pytest.mark.parametrize("pygame, found, mend", [
+@pytest.mark.parametrize("pygame, found, fix", [
     ("raise ModuleNotFoundError(\"No module named 'pygame'\")", "which is missing", "pip install pygame-ce"),
     ("class display: init = print", "pygame is in its place", "pip uninstall pygame"),
     ("raise SystemExit('one library; two libraries')", "one library; two libraries", "try again"),
     ("raise SystemExit('X connection to :1 broken')", "the window is gone", "start this again"),
 ])  # fmt: skip
-def test_whatever_keeps_a_window_from_opening_is_told_with_its_mend(monkeypatch, tmp_path, pygame, found, mend):
+def test_whatever_keeps_a_window_from_opening_is_told_with_its_mend(monkeypatch, tmp_path, pygame, found, fix):
     (tmp_path / "pygame.py").write_text(pygame)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("DISPLAY", ":1")
     check = machine.display()
     assert check.ok is False
-    assert found in check.found and check.fix.startswith(mend)
+    assert found in check.found and check.fix.startswith(fix)
 
 
 def test_a_package_of_a_wrong_version_is_named_with_its_mend(monkeypatch):
