@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from paho.mqtt import client as mqtt
 
 from pipelines.make_demo import room, story
 from pipelines.scenes.compose import write_scene_movie
@@ -214,13 +215,21 @@ def soak(minutes: float, fault_every_s: float, folder: Path) -> Result:
 
 
 def listening(broker: Mosquitto, path: Path) -> ExitStack:
-    """Somebody who hears the events over MQTT, through every restart of the broker."""
+    """Somebody who hears the events over MQTT, through every restart of the broker.
+
+    It is there again before the program is: a broker that was killed keeps nothing for those who come later, as
+    `mosquitto_sub` does.
+    """
     stack = ExitStack()
-    out = stack.enter_context(path.open("w"))
-    command = f"mosquitto_sub -h 127.0.0.1 -p {broker.port} -q 1 -k 5 -t soak/+/event"
-    listener = subprocess.Popen(command.split(), stdout=out, stderr=subprocess.DEVNULL)
-    stack.callback(listener.wait)
-    stack.callback(listener.kill)
+    out = stack.enter_context(path.open("w", buffering=1))
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.reconnect_delay_set(0.1, 0.1)
+    client.on_connect = lambda *_: client.subscribe("soak/+/event", qos=1)
+    client.on_message = lambda _, __, message: print(message.payload.decode(), file=out)
+    client.connect_async("127.0.0.1", broker.port, keepalive=5)
+    client.loop_start()
+    stack.callback(client.loop_stop)
+    stack.callback(client.disconnect)
     return stack
 
 
