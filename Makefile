@@ -36,7 +36,7 @@ demo: setup
 	$(BIN)/python -m pipelines.make_demo $(if $(MOVIE),"$(MOVIE)")
 
 test: setup system
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 soak: setup system
 	$(BIN)/python -m tests.soak --minutes 30 --fault-every 60
