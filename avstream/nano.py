@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from avstream.encoders.audio import AudioEncoder
 from avstream.encoders.picture import Normalization, PictureTokens
 from avstream.errors import ConfigError, ModelError
+from avstream.listeners.onnx import session
 
 FOLDER = Path(__file__).parent / "models" / "nano"
 IMAGE, END = "<image>", "</s>"
@@ -26,17 +27,12 @@ MAX_NEW_TOKENS = 48
 Floats = NDArray[np.float32]
 
 
-def session(name: str, threads: int) -> onnxruntime.InferenceSession:
-    """One graph of the bundle on the CPU. Raises ModelError when it is missing or damaged."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads or 1, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+def graph(name: str, threads: int) -> Any:
+    """One graph of the bundle as an onnxruntime session. Raises ModelError when it is missing or damaged."""
     try:
-        return onnxruntime.InferenceSession(FOLDER / "onnx" / name, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for each kind of damage
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{FOLDER / 'onnx' / name} can't be used: {reason}; reinstall avstream") from error
+        return session(FOLDER / "onnx" / name, threads)
+    except ModelError as error:
+        raise ModelError(error.found, "reinstall avstream") from error
 
 
 class NanoAudio(AudioEncoder):
@@ -48,7 +44,7 @@ class NanoAudio(AudioEncoder):
 
     def __init__(self, *, fuse_layers: bool, threads: int = 1) -> None:
         self._fuse_layers = fuse_layers
-        self._session = session("audio.onnx", threads)
+        self._session = graph("audio.onnx", threads)
 
     def encode_batch(self, clips: Sequence[Floats]) -> Floats:
         """Mono float32 clips (n_i,) at 16 kHz -> (B, 192). Shorter than the window: zeros are added; longer: cut."""
@@ -75,7 +71,7 @@ class NanoTower:
         self._normalization = Normalization(
             config["image_size"], tuple(pictures["image_mean"]), tuple(pictures["image_std"]), pictures["resample"]
         )
-        self._session = session("vision.onnx", threads)
+        self._session = graph("vision.onnx", threads)
 
     def encode(self, rgb: NDArray[np.uint8]) -> PictureTokens:
         """uint8 (H, W, 3) -> the tokens that the projector takes."""
@@ -87,8 +83,8 @@ class NanoLanguage:
     """The small Llama behind its projector; the instruction's keys and values are computed once."""
 
     def __init__(self, threads: int = 1) -> None:
-        self._projector = session("projector.onnx", threads)
-        self._decoder = session("language.onnx", threads)
+        self._projector = graph("projector.onnx", threads)
+        self._decoder = graph("language.onnx", threads)
         self._embeddings = np.load(FOLDER / "onnx" / "embeddings.npy").astype(np.float32)
         self._tokenizer = Tokenizer.from_file(str(FOLDER / "llava" / "tokenizer.json"))
         self._image, self._end = (self._tokenizer.encode(token).ids[-1] for token in (IMAGE, END))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import math
 import signal
 import sys
@@ -27,6 +26,7 @@ from pipelines.nano.encoder import LogMel, Student, Teacher
 from pipelines.nano.export_encoder import export
 from pipelines.nano.labels import LABELS
 from pipelines.nano.score_encoder import validation_report
+from pipelines.nano.training import Log
 from pipelines.sounds.augment import masked
 from pipelines.sounds.batches import Batch, Sampler
 from pipelines.sounds.corpus import REPO, load_corpus
@@ -35,20 +35,6 @@ EMA = 0.998
 SAVE_S = 120.0
 CHECK_S = 240.0
 Check = Callable[[nn.Module], dict[str, object]]
-
-
-class Log:
-    """JSON lines, to a file and to the terminal."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __call__(self, **fields: object) -> None:
-        """Write one line."""
-        line = json.dumps(fields)
-        print(line, flush=True)
-        with self.path.open("a") as file:
-            file.write(line + "\n")
 
 
 class Trainer:
