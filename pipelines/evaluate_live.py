@@ -34,7 +34,7 @@ from avstream.sentences import said
 
 RATE_HZ = 48_000
 BEFORE_DB = 20.0  # a recording begins where it is this far below its loudest 100 ms
-ONSET_S = 0.3  # an event may begin so long before its recording is played, by a time that is known through the terminal
+ONSET_S = 1.0  # an event may seem to begin so long before its recording is played: the times come from two clocks
 READY_S = 120.0  # for models and the microphone, on a busy machine
 
 

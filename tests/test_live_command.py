@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from avstream.commands.live import conclude
+from avstream.commands.live import END_S, conclude
 from avstream.stream import Report
 from tests.broker import Mosquitto
 from tests.command import avstream, avstream_process
@@ -139,6 +139,66 @@ def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
         termios.tcflow(terminal, termios.TCOON)
         os.close(terminal)
         os.close(screen)
+
+
+NARRATOR_HANGS = """
+narrate = Narrator.narrate_window
+def hang(self, window, source):
+    time.sleep(60 if window.index > 2 else 0)
+    return narrate(self, window, source)
+Narrator.narrate_window = hang
+"""
+FILE_HANGS = """
+write = JsonlSink.write
+def hang(self, narration):
+    write(self, narration)
+    time.sleep(60 if narration.index > 2 else 0)
+JsonlSink.write = hang
+"""
+LOOP_HANGS = """
+class Deaf:
+    problems = ()
+    async def run(self):
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+run = loop.run
+loop.run = lambda streams, narrator, **options: run(streams, narrator, **{**options, "services": [Deaf()]})
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "within_s"),
+    [(NARRATOR_HANGS, 3.0), (FILE_HANGS, 3.0), (LOOP_HANGS, END_S + 1)],
+    ids=["model", "sink", "loop"],
+)
+def test_how_it_went_is_said_though_something_hangs(movie, tmp_path, fault, within_s):
+    program = f"""
+import asyncio, sys, time
+from contextlib import suppress
+from avstream import loop
+from avstream.cli import entry
+from avstream.narrator import Narrator
+from avstream.sinks.jsonl import JsonlSink
+{fault}
+entry()
+"""
+    log = tmp_path / "a.jsonl"
+    options = ["live", "--camera", movie, "--realtime", "--loop", "--jsonl", log, "--name", "yard"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: log.exists() and '"index": 2' in log.read_text())
+        time.sleep(2.0)  # until it hangs
+        process.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        assert process.wait(20) == 143
+        assert time.monotonic() - told < within_s
+        assert process.stderr.read().count("avstream: yard: ") == 1
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_missing_sound_is_reported_when_it_is_considerable(capsys):
