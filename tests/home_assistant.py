@@ -36,9 +36,9 @@ PLATFORMS = {  # what one may have besides, and what it must have
 }
 DEVICE_CLASSES = {
     "binary_sensor": set(
-        "battery battery_charging carbon_monoxide cold connectivity door garage_door gas heat light lock moisture motion "
-        "moving occupancy opening plug power presence problem running safety smoke sound tamper update vibration "
-        "window".split()
+        "battery battery_charging carbon_monoxide cold connectivity door garage_door gas heat light lock moisture "
+        "motion moving occupancy opening plug power presence problem running safety smoke sound tamper update "
+        "vibration window".split()
     ),
     "sensor": {"duration", "enum"},  # of some sixty those that a narrator may need
     "event": {"doorbell", "button", "motion"},
