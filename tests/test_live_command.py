@@ -13,6 +13,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from paho.mqtt import client as mqtt
 
 from avstream.commands.live import END_S, conclude
 from avstream.stream import Report
@@ -46,6 +47,21 @@ def running(*arguments, stdout=subprocess.PIPE, **environment):
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def listening(port):
+    """A client of a broker, and the newest of each topic of avstream's."""
+    said, client = {}, mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _, __, message: said.update({message.topic: message.payload.decode(errors="replace")})
+    client.on_connect = lambda *_: client.subscribe("avstream/#", qos=1)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        yield client, said
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def wait_for(condition):
@@ -115,6 +131,33 @@ def test_a_key_in_one_of_two_windows_ends_all(movie, tmp_path):
     for name in ("yard", "street"):
         narrations, events = read(tmp_path / f"{name}.jsonl")
         assert narrations and (not events or events[-1]["phase"] == "ended")
+
+
+def test_what_is_unmuted_over_mqtt_is_unmuted_in_the_window(tmp_path):
+    """Only what the window does not take for muted can be muted there by m."""
+    movie = make_movie(tmp_path / "tone.mp4", duration_s=8.0, tone=(0.5, 7.5))
+    with x_server() as (display, _), Mosquitto(tmp_path) as broker, listening(broker.port) as (client, said):
+        env = {**os.environ, "DISPLAY": display}
+        options = ["--realtime", "--loop", "--window", "--name", "yard", "--mqtt", f"mqtt://127.0.0.1:{broker.port}"]
+        with running("--camera", movie, "--threshold", "other=0.1", *options, DISPLAY=display):
+
+            def is_muted(wanted):
+                return [label for label, state in said.items() if "/mute/" in label and state == wanted]
+
+            def press_m():
+                subprocess.run(["xdotool", "key", "m"], env=env, check=True, timeout=20)
+                time.sleep(0.5)
+                return is_muted("ON")
+
+            wait_for(lambda: said.get("avstream/yard/sound") == "ON")
+            find = ["xdotool", "search", "--sync", "--onlyvisible", "--class", "avstream", "windowactivate", "--sync"]
+            subprocess.run(find, env=env, check=True, timeout=20)
+            wait_for(press_m)
+            (topic,) = is_muted("ON")
+            client.publish(f"{topic}/set", "OFF", qos=1)
+            wait_for(lambda: said[topic] == "OFF")
+            wait_for(press_m)
+            assert is_muted("ON") == [topic]
 
 
 def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
