@@ -231,9 +231,11 @@ class EventTracker:
         return out
 
     def _is_part(self, label: str) -> bool:
-        """Whether what is heard is most likely part of what goes on: it has no name, or live only a general one."""
+        """Whether what is heard is most likely part of what goes on: it has no name, or live only a general one that
+        nobody called urgent.
+        """
         detail = _detail(label)
-        if detail == NAMED or (detail == GENERAL and not self._corrects):
+        if detail == NAMED or (detail == GENERAL and (not self._corrects or includes(self._rules.urgent, label))):
             return False
         return any(_detail(going) >= detail for going in self._going)
 

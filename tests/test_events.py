@@ -176,6 +176,8 @@ def test_live_what_is_urgent_is_told_at_once_and_not_taken_back():
     assert live([[("alarm", 0.55)], [], [], []], rules) == [("alarm", 0.0)]
     assert live([[("other", 0.55)], [], [], []], rules) == [("other", 0.0)]
     assert live([[], [("alarm", 0.55)], [("bell", 0.9)], [], []], rules) == [("alarm", 3.0), ("bell", 4.0)]
+    cry = [[("bell", 0.9)], [("bell", 0.9), ("person", 0.9)], [], [], []]
+    assert live(cry, Rules(urgent={"person"})) == [("bell", 0.0), ("person", 3.0)] and live(cry) == [("bell", 0.0)]
     told = run([[], [("knock", 0.55)], [("alarm", 0.7)], [], []], rules, corrects=True)
     assert [event.urgent for event in told] == [False, True, True] and told[1].phase == "updated"
 
