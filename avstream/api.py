@@ -97,7 +97,8 @@ async def live(
     `camera` is a number, a device file, a URL, or with `realtime` a movie that is played as if it were live, with
     `repeat` again and again; None is sound alone. `mic` is a number, part of a name, "none", or "stream" for the sound
     inside the URL or movie; None is that, or else the default microphone. A device that is lost is tried again.
-    A sound's `event` comes when it begins, with every window that it goes on in, and when it ends.
+    A sound's event comes when it begins, with every window that it goes on in, when its label is corrected (`updated`)
+    and when it ends.
 
     Leave the iteration, or cancel the task, and devices and threads are let go; `contextlib.aclosing` makes sure that
     it is done when you go on. Raises ConfigError, SourceError and ModelError.

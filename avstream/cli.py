@@ -72,9 +72,8 @@ def check_dashes(arguments: Sequence[str]) -> None:
 
 def entry() -> NoReturn:
     """The program: `main`, then the end of the process."""
-    if "--debug" not in sys.argv:
-        with suppress(OSError, ValueError, AttributeError):
-            keep_libraries_quiet()
+    with suppress(OSError, ValueError, AttributeError):
+        take_stderr(alone="--debug" not in sys.argv)
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is on its way to the end
     patient_until = time.monotonic() + LETTING_GO_S
@@ -91,17 +90,21 @@ def entry() -> NoReturn:
     os._exit(code)
 
 
-def keep_libraries_quiet() -> None:
-    """Leave standard error to Python alone: PortAudio and ALSA print to it from threads of their own, past everything
-    that could be made quiet. `--debug` shows what they have to say. Raises OSError without a standard error.
+def take_stderr(*, alone: bool) -> None:
+    """Give Python a way to standard error of its own: sounddevice turns the usual one aside while PortAudio starts, and
+    what is said meanwhile on another thread would be lost. Raises OSError without a standard error.
+
+    `alone` ends the usual one: PortAudio and ALSA print to it from threads of their own, past everything that could be
+    made quiet. `--debug` shows what they have to say.
     """
     sys.stderr.flush()
     own = os.dup(2)
     os.set_inheritable(own, False)
     sys.stderr = open(own, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    if alone:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 def parser() -> argparse.ArgumentParser:

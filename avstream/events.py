@@ -3,9 +3,10 @@
 A label begins at its threshold and goes on down to STAY of it, so that a sound that wavers is one event; it ends
 when it was missed in two narrations and for GAP_S, so that none sticks however fast or slow narrations come.
 
-Windows overlap: what is heard in one and was not in the one before is in its newest part, so an event's onset is where
-the window before ended. It ended where the first window without it starts, or, when that one found nothing to listen
-to (silence), where that one's focus does. In a movie the listener's own onset and end come first, where it knows them.
+An event's onset is the listener's own, where it knows it. Else: windows overlap, what is heard in one and was not in
+the one before is in its newest part, so the onset is where the window before ended. It ended where the first window
+without it starts, or, when that one found nothing to listen to (silence), where that one's focus does; in a movie at
+the listener's own end, where it knows it.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from uuid import uuid4
 from avstream import wording
 from avstream.errors import ConfigError
 from avstream.level import SILENCE_DBFS
-from avstream.records import Narration, Phase, Sound, SoundEvent
-from avstream.vocabulary import PARENTS, ancestors, includes, known, unknown
+from avstream.records import Narration, Sound, SoundEvent
+from avstream.vocabulary import PARENTS, ancestors, covered, includes, known, unknown
 
+UNNAMED, GENERAL, NAMED = range(3)  # how much a label says
 BEGIN = wording.LIKELY  # what is only possible is narrated, but starts no event
 STAY = 0.6
 GAP_S = 2.0
 MISSES = 2
-UNNAMED = 3  # narrations, live, until a sound without a name is an event
+CORRECT_S = 4.0  # after its onset, live, an event may still turn out to be another sound
+UNNAMED_S, GENERAL_S = 2.0, 1.0  # live, until a sound without a name, or an unsure one of a general word, is an event
 
 
 @dataclass(slots=True)
@@ -125,97 +128,134 @@ class _Held:
     sound: Sound
     onset_s: float
     narration: Narration
-    count: int = 1  # narrations that had it
 
 
 class EventTracker:
     """The events of one stream.
 
-    A `patient` one, as live, where what was said can't be taken back, holds a beginning that is not sure for one
-    narration: another name that comes in its place then takes its onset, too. A sound without a name must last for
-    UNNAMED narrations. What is sure, and what the user called urgent, is reported at once.
+    One that `corrects`, as live, where nobody can wait for the whole sound, reports a beginning before its name is
+    certain: when what was unsure, or had no name or a general one, turns out to be something else within CORRECT_S,
+    the same event gets that name (`updated`). A sound without a name, and an unsure general word, are held for a
+    moment first; what the user called urgent never is, and stays urgent.
     """
 
-    def __init__(self, source: str, rules: Rules, *, patient: bool = False) -> None:
-        self._source, self._rules, self._patient = source, rules, patient
+    def __init__(self, source: str, rules: Rules, *, corrects: bool = False) -> None:
+        self._source, self._rules, self._corrects = source, rules, corrects
         self._going: dict[str, _Going] = {}
         self._held: dict[str, _Held] = {}
         self._known_s: float | None = None  # the end of the window before
 
     def update(self, narration: Narration) -> list[SoundEvent]:
         """What became of events with one more narration (`Rules.applied` to it): first what ended."""
+        out = [self._end(label) for label in list(self._going) if includes(self._rules.muted, label)]
         sounds = {sound.label: sound for sound in narration.sounds}
-        out = []
-        for label, going in list(self._going.items()):
+        missing = []
+        for label, going in self._going.items():
             sound = sounds.pop(label, None)
             if sound is not None and sound.confidence >= STAY * self._rules.begins_at(label):
                 out.append(self._prolong(going, sound, narration))
-                continue
-            going.miss(narration)
-            over = going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S
-            if over or includes(self._rules.muted, label):
-                out.append(self._end(label))
-        # what is not recognized in the middle of a known sound is most likely part of it
-        named_going = any(label != wording.OTHER for label in self._going)
-        fresh = {
-            label: sound
-            for label, sound in sounds.items()
-            if sound.confidence >= self._rules.begins_at(label) and not (label == wording.OTHER and named_going)
-        }
-        if self._patient and any(label != wording.OTHER for label in fresh):
-            fresh.pop(wording.OTHER, None)
-        onset_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
-        held, self._held = self._held, {}
-        for label, before in held.items():
-            if label in fresh:
-                sound, count = fresh.pop(label), before.count + 1
-                if label == wording.OTHER and count < UNNAMED:
-                    self._held[label] = replace(before, count=count)
-                else:
-                    out += self._begin_late(before, sound, narration)
-            elif fresh:
-                onset_s = min(onset_s, before.onset_s)  # the first guess has become another one
-            elif label != wording.OTHER:
-                out += self._begin_late(before, None, narration)
-        for label, sound in fresh.items():
-            if self._patient and self._is_unsure(sound):
-                self._held[label] = _Held(sound, onset_s, narration)
             else:
-                out.append(self._begin(sound, narration, self._since(sound, narration, onset_s)))
+                missing.append(going)
+        fresh = [sound for sound in sounds.values() if sound.confidence >= self._rules.begins_at(sound.label)]
+        fresh.sort(key=lambda sound: (_detail(sound.label), sound.confidence), reverse=True)
+        if self._corrects:
+            out += self._correct(fresh, missing, narration)
+        for going in missing:
+            going.miss(narration)
+            if going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S:
+                out.append(self._end(going.event.label))
+        out += self._begin_all(fresh, narration)
         self._known_s = narration.end_s
         return sorted(out, key=lambda event: event.phase != "ended")
 
     def finish(self) -> list[SoundEvent]:
         """The end of the stream: whatever goes on ends."""
-        held, self._held = self._held.items(), {}
-        out = [self._begin(one.sound, one.narration, one.onset_s) for label, one in held if label != wording.OTHER]
+        held, self._held = self._held, {}
+        out = [self._begin(one.sound, one.narration, one.onset_s) for one in held.values() if _is_told(one)]
         return [*out, *(self._end(label) for label in list(self._going))]
 
-    def _is_unsure(self, sound: Sound) -> bool:
-        """Whether a beginning is to be held: it may get another name, or a closer one."""
-        unsure = sound.confidence < wording.SURE or sound.label in (wording.OTHER, *PARENTS)  # or says little
-        return unsure and not includes(self._rules.urgent, sound.label)
+    def _correct(self, fresh: list[Sound], missing: list[_Going], narration: Narration) -> list[SoundEvent]:
+        """Take from `missing` the events whose sound goes on under another name, and from `fresh` these names."""
+        out = []
+        for sound in list(fresh):
+            going = next((one for one in missing if self._is_same(one.event, sound, narration.end_s)), None)
+            if going is None:
+                continue
+            missing.remove(going)
+            fresh.remove(sound)
+            if sound.label not in covered(going.event.label):
+                out.append(self._rename(going, sound, narration))
+            else:  # heard less well than before: a dog is an animal still
+                out.append(self._prolong(going, replace(sound, confidence=going.event.confidence), narration))
+        return out
 
-    def _begin_late(self, held: _Held, sound: Sound | None, narration: Narration) -> list[SoundEvent]:
-        """Tell of what was held, and that it goes on if it is there still."""
-        if includes(self._rules.muted, held.sound.label):
-            return []
-        began = self._begin(held.sound, held.narration, held.onset_s)
-        going = self._going[held.sound.label]
-        if sound is not None:
-            return [began, self._prolong(going, sound, narration)]
-        going.miss(narration)
-        return [began]
+    def _is_same(self, event: SoundEvent, sound: Sound, now_s: float) -> bool:
+        """Whether an event that was not heard under its name is most likely the sound that is heard now."""
+        if sound.label in covered(event.label):
+            return True
+        if now_s - event.onset_s > CORRECT_S or (event.urgent and not includes(self._rules.urgent, sound.label)):
+            return False
+        is_unsure = _detail(event.label) < NAMED or event.peak_confidence < wording.SURE
+        return is_unsure and _detail(sound.label) >= _detail(event.label)
+
+    def _rename(self, going: _Going, sound: Sound, narration: Narration) -> SoundEvent:
+        """The same event by its better name."""
+        del self._going[going.event.label]
+        self._going[sound.label] = going
+        urgent = includes(self._rules.urgent, sound.label)
+        going.event = replace(going.event, label=sound.label, peak_confidence=sound.confidence, urgent=urgent)
+        self._prolong(going, sound, narration)
+        going.event = replace(going.event, phase="updated")
+        return going.event
+
+    def _begin_all(self, fresh: Iterable[Sound], narration: Narration) -> list[SoundEvent]:
+        """Begin an event of each, the best known first, or hold it."""
+        before_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
+        held, self._held = self._held, {}
+        out, names = [], {sound.label for sound in fresh}
+        guessed_s = [one.onset_s for label, one in held.items() if label not in names]  # these had the wrong name
+        for sound in fresh:
+            if self._is_part(sound.label):
+                continue
+            since_s = min([self._since(sound, narration, before_s), *guessed_s])
+            one = held.get(sound.label) or _Held(sound, since_s, narration)
+            if narration.end_s - one.narration.end_s < self._hold_s(sound) - 1e-3:
+                self._held[sound.label] = one
+            else:
+                out.append(self._begin(sound, narration, one.onset_s))
+        if not fresh:
+            for one in filter(_is_told, held.values()):
+                if not includes(self._rules.muted, one.sound.label):
+                    out.append(self._begin(one.sound, one.narration, one.onset_s))
+                    self._going[one.sound.label].miss(narration)
+        return out
+
+    def _is_part(self, label: str) -> bool:
+        """Whether what is heard is most likely part of what goes on: it has no name, or live only a general one that
+        nobody called urgent.
+        """
+        detail = _detail(label)
+        if detail == NAMED or (detail == GENERAL and (not self._corrects or includes(self._rules.urgent, label))):
+            return False
+        return any(_detail(going) >= detail for going in self._going)
+
+    def _hold_s(self, sound: Sound) -> float:
+        """How long a beginning is held, in case a name comes."""
+        if not self._corrects or includes(self._rules.urgent, sound.label):
+            return 0.0
+        if sound.label == wording.OTHER:
+            return UNNAMED_S
+        return GENERAL_S if sound.label in PARENTS and sound.confidence < wording.SURE else 0.0
 
     def _since(self, sound: Sound, narration: Narration, before_s: float) -> float:
         """When a sound began that is new in a narration; the window before ended at `before_s`."""
-        if self._patient or sound.onset_s is None:
+        if sound.onset_s is None:
             return before_s
         return min(max(sound.onset_s, narration.start_s), narration.focus_end_s)
 
     def _until(self, sound: Sound, narration: Narration) -> tuple[float, bool]:
         """When a sound ends that is heard in a narration, if it is not heard in the next; and whether that is known."""
-        if self._patient or sound.end_s is None:
+        if self._corrects or sound.end_s is None:
             return narration.end_s, False
         return min(max(sound.end_s, narration.focus_start_s), narration.end_s), True
 
@@ -256,8 +296,19 @@ class EventTracker:
 
     def _end(self, label: str) -> SoundEvent:
         going = self._going.pop(label)
-        phase: Phase = "ended"
-        return replace(going.event, phase=phase, end_s=max(going.end_s, going.event.onset_s))
+        return replace(going.event, phase="ended", end_s=max(going.end_s, going.event.onset_s))
+
+
+def _detail(label: str) -> int:
+    """How much a label says."""
+    if label == wording.OTHER:
+        return UNNAMED
+    return GENERAL if label in PARENTS else NAMED
+
+
+def _is_told(held: _Held) -> bool:
+    """Whether what was held is told though it was short: a sound without a name must last."""
+    return held.sound.label != wording.OTHER
 
 
 def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:

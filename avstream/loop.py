@@ -7,7 +7,7 @@ that can be left behind: one reads each source, one narrates, and each sink has 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ STATUS_S = 0.2
 ERRORS_IN_A_ROW = 5  # internal ones; then something is wrong with more than a window
 OWED_S = 1.0  # for sinks of live streams to write what is left, from the moment the loop is to stop
 SERVED_S = 0.4  # from then on, until services are to finish though a sink still hangs: they need a second
-CLOSING_S = 1.6  # from then on, for devices to let go
+CLOSING_S = 1.6  # from then on, for services to finish and devices to let go
 
 
 class Thinker(Protocol):
@@ -53,8 +53,11 @@ async def run(
     stop: asyncio.Event | None = None,
     services: Sequence[Service] = (),
     on_error: Callable[[AvstreamError], None] = lambda error: None,
+    on_end: Callable[[], None] = lambda: None,
 ) -> None:
     """Narrate streams until all have ended or `stop` is set; their reports say how it went.
+
+    `on_end` is called once these are final, before anything that may hang is waited for.
 
     A sink that can't be opened, a service that fails for good, and a narrator that fails again and again end it and
     are raised. Later on a source or a sink that fails, and an internal error in one window, are put into the stream's
@@ -62,7 +65,7 @@ async def run(
     However it ends, also by cancellation: events end, sinks are closed, devices are let go. For live streams that
     takes about 2 s at most; the sinks of a movie get all the time they need.
     """
-    loop = _Loop(streams, thinker, services, on_error, stop or asyncio.Event())
+    loop = _Loop(streams, thinker, services, on_error, on_end, stop or asyncio.Event())
     try:
         await loop.work()
     finally:
@@ -78,10 +81,11 @@ class _Loop:
         thinker: Thinker,
         services: Sequence[Service],
         on_error: Callable[[AvstreamError], None],
+        on_end: Callable[[], None],
         stop: asyncio.Event,
     ) -> None:
         self._streams, self._thinker, self._services = streams, thinker, services
-        self._on_error, self._stop = on_error, stop
+        self._on_error, self._on_end, self._stop = on_error, on_end, stop
         self._model, self._came = Worker("model"), asyncio.Event()
         self._turn = self._errors = 0
         self._began = perf_counter()
@@ -241,12 +245,12 @@ class _Loop:
         await _wait(sinks, None if patient else began + OWED_S - perf_counter())
         for task in sinks:
             task.cancel()
-        await asyncio.gather(*sinks, *self._serving, return_exceptions=True)
+        _settled(await _wait([*sinks, *self._serving], None if patient else began + CLOSING_S - perf_counter()))
         for stream in self._streams:
             stream.report.wall_s = perf_counter() - self._began
             stream.report.warnings = [*stream.source.warnings, *stream.losses()]
-        for closed in await _wait(self._closing.values(), began + CLOSING_S - perf_counter()):
-            closed.exception()  # a device that does not close well is of no more interest
+        self._on_end()
+        _settled(await _wait(self._closing.values(), began + CLOSING_S - perf_counter()))
 
 
 async def _wait(futures: Any, timeout_s: float | None) -> set[asyncio.Future[Any]]:
@@ -256,6 +260,13 @@ async def _wait(futures: Any, timeout_s: float | None) -> set[asyncio.Future[Any
         return set()
     done, _ = await asyncio.wait(waiting, timeout=None if timeout_s is None else max(0.0, timeout_s))
     return done
+
+
+def _settled(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Let go of futures that are done: what does not end well is of no more interest."""
+    for future in futures:
+        if not future.cancelled():
+            future.exception()
 
 
 async def _result(task: asyncio.Task[None]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Direction = Literal["left", "center", "right"]
-Phase = Literal["began", "continues", "ended"]
+Phase = Literal["began", "updated", "continues", "ended"]
 ProblemKind = Literal["no_sound", "no_picture", "no_stream", "overloaded", "broker_away", "broker_refuses"]
 Box = tuple[float, float, float, float]
 Outline = tuple[tuple[float, float], ...]
@@ -175,11 +175,12 @@ class Narration:
 
 @dataclass(frozen=True, slots=True)
 class SoundEvent:
-    """A sound that began, goes on or has ended, on the stream's own clock.
+    """A sound that began, goes on or has ended, on the stream's own clock; live it may be `updated` to a better label.
 
-    `onset_s` and `end_s` are known to about one hop; `end_s` is None until it has ended. `confidence` is the latest,
-    `peak_confidence` the highest so far; direction, `visible` and `box` are the latest that were known. An `urgent` one
-    is of a label that the user called so. `id` is unique within a run and the same from begin to end.
+    `onset_s` and `end_s` are known to about one hop, `onset_s` to 0.1 s where the listener's frames tell it; `end_s` is
+    None until it has ended. `confidence` is the latest, `peak_confidence` the highest so far; direction, `visible` and
+    `box` are the latest that were known. An `urgent` one is of a label that the user called so. `id` is unique within a
+    run and the same from begin to end.
     """
 
     id: str

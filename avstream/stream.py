@@ -117,7 +117,7 @@ class Stream:
             newest=self.is_live,
         )
         self._room, self._stopped = threading.Semaphore(WINDOWS_AHEAD), False
-        self._tracker, self._caution = EventTracker(self.name, self.rules, patient=self.is_live), Caution()
+        self._tracker, self._caution = EventTracker(self.name, self.rules, corrects=self.is_live), Caution()
         self._loudest_dbfs: float | None = None  # of what came since the last status
         self._level_dbfs, self._heard_at_s = FLOOR_DBFS, 0.0
         self._latency_s: float | None = None

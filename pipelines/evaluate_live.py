@@ -4,8 +4,8 @@
 
 A private PulseAudio plays each recording into the microphone that a real `avstream live` hears. The time runs from the
 start of the player, so that what the sound server needs counts too, to the line in the terminal that has the right
-name. A right event names the sound, or what it is a kind of; `unidentified sound` is a wrong one. Needs ffmpeg and
-pulseaudio.
+name. A right event names the sound, or what it is a kind of, whenever it has a name; one that stays without is wrong.
+Needs ffmpeg and pulseaudio.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from avstream.sentences import said
 
 RATE_HZ = 48_000
 BEFORE_DB = 20.0  # a recording begins where it is this far below its loudest 100 ms
+ONSET_S = 1.0  # an event may seem to begin so long before its recording is played: the times come from two clocks
 READY_S = 120.0  # for models and the microphone, on a busy machine
 
 
@@ -45,17 +46,23 @@ class Played:
     file: str
     at_s: float = 0.0
     delay_s: float | None = None  # to its name in the terminal; None: never
-    events: list[str] = field(default_factory=list)
+    events: dict[str, list[str]] = field(default_factory=dict)  # id -> its labels, the first and what corrected it
 
     @property
     def wrong(self) -> list[str]:
-        """Events that name something else."""
-        return [label for label in self.events if not is_right(label, self.label)]
+        """Events that name something else, if only at first, or nothing to the end."""
+        return [id for id, labels in self.events.items() if not all_right(labels, self.label)]
 
 
 def is_right(said: str, label: str) -> bool:
     """Whether an event names a sound, or what it is a kind of."""
     return said == label or said in vocabulary.covered(label)
+
+
+def all_right(labels: Sequence[str], label: str) -> bool:
+    """Whether an event's labels, one after the other, are right; without a name it may only begin."""
+    named = [name for name in labels if name != vocabulary.OTHER]
+    return labels[-1] in named and all(is_right(name, label) for name in named)
 
 
 def recordings(folder: Path, pattern: str, count: int, rng: random.Random) -> list[Played]:
@@ -103,7 +110,8 @@ def note_lines(stream: IO[str], into: list[tuple[float, str]]) -> None:
 def says(line: str, label: str) -> bool:
     """Whether a line of the terminal, `14:03:22  a dog is barking. (left)  -23 dBFS`, names a sound."""
     sentence = line.partition("  ")[2].partition(".")[0]
-    return any(label in claim for claim in said(sentence).claims)
+    claims = [name for claim in said(sentence).claims for name in claim]
+    return vocabulary.ENTRIES[label].sentence in sentence or any(vocabulary.is_kind(name, label) for name in claims)
 
 
 def play(plan: Sequence[Played], options: argparse.Namespace, folder: Path) -> None:
@@ -147,16 +155,15 @@ def note_events(plan: Sequence[Played], out: Path, origin_s: float) -> None:
     """Give each event to the recording that was playing, or had just played, when it began."""
     for line in out.read_text().splitlines():
         event = json.loads(line).get("event")
-        if event and event["phase"] == "began":
-            before = [one for one in plan if one.at_s - origin_s <= event["onset_s"] + 1.0]
+        if event and event["phase"] != "ended":
+            before = [one for one in plan if one.at_s - origin_s <= event["onset_s"] + ONSET_S]
             if before:
-                before[-1].events.append(event["label"])
+                before[-1].events.setdefault(event["id"], []).append(event["label"])
 
 
 def report(plan: Sequence[Played]) -> dict[str, Any]:
     """The figures; delays are of the recordings that were named at all."""
     delays = sorted(one.delay_s for one in plan if one.delay_s is not None)
-    events = [label for one in plan for label in one.events]
     return {
         "played": len(plan),
         "named": len(delays),
@@ -165,7 +172,7 @@ def report(plan: Sequence[Played]) -> dict[str, Any]:
             "median_of_all": round(statistics.median([*delays, *[np.inf] * (len(plan) - len(delays))]), 2),
             "longest": round(max(delays), 2) if delays else None,
         },
-        "events": len(events),
+        "events": sum(len(one.events) for one in plan),
         "wrong": sum(len(one.wrong) for one in plan),
         "recordings": [asdict(one) | {"wrong": one.wrong} for one in plan],
     }
@@ -199,7 +206,8 @@ def main() -> int:
         options.out.write_text(json.dumps(found, indent=1) + "\n")
     for one in plan:
         delay = "never" if one.delay_s is None else f"{one.delay_s:.2f} s"
-        print(f"{one.label:<16} {delay:>7}  {', '.join(one.events) or '-'}{'  WRONG' if one.wrong else ''}")
+        events = ", ".join(" -> ".join(labels) for labels in one.events.values())
+        print(f"{one.label:<16} {delay:>7}  {events or '-'}{'  WRONG' if one.wrong else ''}")
     median = found["delay_s"]["median_of_all"]
     print(f"named {found['named']} of {found['played']}, median {median} s")
     print(f"{found['wrong']} of {found['events']} events wrong")

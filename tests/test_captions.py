@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avstream.errors import SinkError
-from avstream.records import Narration, Sound, StreamInfo
+from avstream.records import Narration, Sound, SoundEvent, StreamInfo
 from avstream.sinks.base import Sink
 from avstream.sinks.captions import CaptionSink
 from avstream.sinks.files import part_path
@@ -71,6 +72,18 @@ def test_a_sound_is_one_cue_as_sure_as_it_ever_was_and_silence_has_none(tmp_path
     )
     times = re.findall(r"00:00:0(\d),000 --> 00:00:0(\d),000", cues)
     assert times == [("0", "3"), ("4", "5"), ("5", "6"), ("8", "9")]
+
+
+def test_a_corrected_sound_has_one_cue_with_its_last_name(tmp_path):
+    sink = CaptionSink(tmp_path / "a.srt", "srt")
+    sink.open(INFO)
+    guess = SoundEvent("e", "a.mp4", "knock", "began", 4.0, None, 0.6, 0.6, -20.0)
+    for event, end_s in ((guess, 5), (replace(guess, label="bell", phase="updated", peak_confidence=0.9), 6)):
+        sink.event(event)
+        sink.write(Narration("a.mp4", 0, end_s - 3, end_s, end_s - 1, end_s, "", (), -20.0))
+    sink.event(replace(guess, label="bell", phase="ended", end_s=6.0, peak_confidence=0.9))
+    sink.close()
+    assert (tmp_path / "a.srt").read_text() == "1\n00:00:04,000 --> 00:00:06,000\n[bell ringing]\n\n"
 
 
 def test_a_silent_movie_gives_a_valid_file(tmp_path):

@@ -236,6 +236,24 @@ def test_an_interrupted_run_leaves_what_was_produced_valid(tmp_path, number, cod
         assert sum(1 for _ in container.decode(video=0)) > 10
 
 
+@pytest.mark.parametrize("options", [[], ["--debug"]])
+def test_a_library_that_turns_stderr_aside_costs_no_line(options):
+    """sounddevice does while PortAudio starts, on any thread: live runs lost their last words to it."""
+    program = """
+import os
+from avstream import cli
+from avstream.commands.options import say
+def main():
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    say("last words")
+    return 3
+cli.main = main
+cli.entry()
+"""
+    done = subprocess.run([sys.executable, "-c", program, *options], capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (done.returncode, done.stderr) == (3, "avstream: last words\n")
+
+
 def test_a_full_disk_costs_the_file_and_not_the_run(tmp_path, movie):
     """A file size limit stands for the full disk: the same error comes back from write()."""
     code = (

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avstream.errors import ConfigError, SinkError
-from avstream.records import Narration, Sound, StreamInfo
+from avstream.records import Narration, Sound, SoundEvent, StreamInfo
 from avstream.sinks.files import LogFile, free_path, part_path, rotation
 from avstream.sinks.jsonl import JsonlSink
 
@@ -34,6 +35,19 @@ def test_a_line_is_the_narration(tmp_path):
     sink.close()
     assert (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines() == lines
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_events_have_a_line_when_they_begin_change_their_label_and_end(tmp_path):
+    began = SoundEvent("e", "a.mp4", "person", "began", 1.0, None, 0.7, 0.7, -20.0)
+    updated = replace(began, phase="updated", label="baby_cry")
+    ended = replace(updated, phase="ended", end_s=3.0)
+    sink = JsonlSink(tmp_path / "a.jsonl")
+    sink.open(INFO)
+    for event in (began, updated, replace(updated, phase="continues"), ended):
+        sink.event(event)
+    sink.close()
+    rows = [json.loads(line)["event"] for line in (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rows == [event.to_dict() for event in (began, updated, ended)]
 
 
 def test_several_movies_share_a_file(tmp_path):

@@ -13,8 +13,9 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from paho.mqtt import client as mqtt
 
-from avstream.commands.live import conclude
+from avstream.commands.live import END_S, conclude
 from avstream.stream import Report
 from tests.broker import Mosquitto
 from tests.command import avstream, avstream_process
@@ -46,6 +47,21 @@ def running(*arguments, stdout=subprocess.PIPE, **environment):
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def listening(port):
+    """A client of a broker, and the newest of each topic of avstream's."""
+    said, client = {}, mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _, __, message: said.update({message.topic: message.payload.decode(errors="replace")})
+    client.on_connect = lambda *_: client.subscribe("avstream/#", qos=1)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        yield client, said
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def wait_for(condition):
@@ -117,6 +133,33 @@ def test_a_key_in_one_of_two_windows_ends_all(movie, tmp_path):
         assert narrations and (not events or events[-1]["phase"] == "ended")
 
 
+def test_what_is_unmuted_over_mqtt_is_unmuted_in_the_window(tmp_path):
+    """Only what the window does not take for muted can be muted there by m."""
+    movie = make_movie(tmp_path / "tone.mp4", duration_s=8.0, tone=(0.5, 7.5))
+    with x_server() as (display, _), Mosquitto(tmp_path) as broker, listening(broker.port) as (client, said):
+        env = {**os.environ, "DISPLAY": display}
+        options = ["--realtime", "--loop", "--window", "--name", "yard", "--mqtt", f"mqtt://127.0.0.1:{broker.port}"]
+        with running("--camera", movie, "--threshold", "other=0.1", *options, DISPLAY=display):
+
+            def is_muted(wanted):
+                return [label for label, state in said.items() if "/mute/" in label and state == wanted]
+
+            def press_m():
+                subprocess.run(["xdotool", "key", "m"], env=env, check=True, timeout=20)
+                time.sleep(0.5)
+                return is_muted("ON")
+
+            wait_for(lambda: said.get("avstream/yard/sound") == "ON")
+            find = ["xdotool", "search", "--sync", "--onlyvisible", "--class", "avstream", "windowactivate", "--sync"]
+            subprocess.run(find, env=env, check=True, timeout=20)
+            wait_for(press_m)
+            (topic,) = is_muted("ON")
+            client.publish(f"{topic}/set", "OFF", qos=1)
+            wait_for(lambda: said[topic] == "OFF")
+            wait_for(press_m)
+            assert is_muted("ON") == [topic]
+
+
 def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
     """With Ctrl-S everything that writes to the terminal hangs, and holds its locks."""
     screen, terminal = pty.openpty()
@@ -139,6 +182,66 @@ def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
         termios.tcflow(terminal, termios.TCOON)
         os.close(terminal)
         os.close(screen)
+
+
+NARRATOR_HANGS = """
+narrate = Narrator.narrate_window
+def hang(self, window, source):
+    time.sleep(60 if window.index > 2 else 0)
+    return narrate(self, window, source)
+Narrator.narrate_window = hang
+"""
+FILE_HANGS = """
+write = JsonlSink.write
+def hang(self, narration):
+    write(self, narration)
+    time.sleep(60 if narration.index > 2 else 0)
+JsonlSink.write = hang
+"""
+LOOP_HANGS = """
+class Deaf:
+    problems = ()
+    async def run(self):
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+run = loop.run
+loop.run = lambda streams, narrator, **options: run(streams, narrator, **{**options, "services": [Deaf()]})
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "within_s"),
+    [(NARRATOR_HANGS, 3.0), (FILE_HANGS, 3.0), (LOOP_HANGS, END_S + 1)],
+    ids=["model", "sink", "loop"],
+)
+def test_how_it_went_is_said_though_something_hangs(movie, tmp_path, fault, within_s):
+    program = f"""
+import asyncio, sys, time
+from contextlib import suppress
+from avstream import loop
+from avstream.cli import entry
+from avstream.narrator import Narrator
+from avstream.sinks.jsonl import JsonlSink
+{fault}
+entry()
+"""
+    log = tmp_path / "a.jsonl"
+    options = ["live", "--camera", movie, "--realtime", "--loop", "--jsonl", log, "--name", "yard"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: log.exists() and '"index": 2' in log.read_text())
+        time.sleep(2.0)  # until it hangs
+        process.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        assert process.wait(20) == 143
+        assert time.monotonic() - told < within_s
+        assert process.stderr.read().count("avstream: yard: ") == 1
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_missing_sound_is_reported_when_it_is_considerable(capsys):

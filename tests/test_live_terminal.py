@@ -70,6 +70,23 @@ def test_what_becomes_an_event_only_later_is_said_once():
     assert [line[10:] for line in shown(tell).splitlines()[1:]] == ["probably an alarm is sounding. (left)  -23 dBFS"]
 
 
+def test_a_corrected_sound_is_printed_with_what_it_was_taken_for():
+    def tell(sink):
+        guess = SoundEvent("x", "kitchen", "knock", "began", 2.0, None, 0.6, 0.6, -20)
+        sink.event(guess)
+        sink.write(narration(1, "probably someone is knocking.", Sound("knock", 0.6)))
+        sink.event(replace(guess, label="alarm", phase="updated", urgent=True))
+        sink.write(narration(2, "an alarm is sounding.", ALARM))
+        sink.event(replace(guess, label="alarm", phase="continues", urgent=True))
+        sink.write(narration(3, "an alarm is sounding.", ALARM))
+
+    assert shown(tell).splitlines()[1:] == [
+        "14:03:22  probably someone is knocking.  -23 dBFS",
+        "14:03:22  URGENT: alarm sounding",
+        "14:03:22  an alarm is sounding. (left)  -23 dBFS  (not: someone knocking)",
+    ]
+
+
 def test_problems_are_told_when_they_come_and_when_they_are_over():
     def tell(sink):
         lost = [

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -145,6 +146,31 @@ def test_it_ends_in_two_seconds_though_everything_hangs():
     took_s = run([live], hanging, for_s=1.0)
     assert took_s < 2.0 + 0.5, "and what a busy machine adds"
     assert good.closed == 1 and good.events[-1].phase == "ended"
+
+
+def test_reports_are_final_before_what_hangs_is_waited_for():
+    """A device that hangs, a sink that hangs, and a service that takes no notice of being cancelled."""
+    stuck, live, final = RecordingSink("stuck", takes_s=3.0), None, []
+
+    class Deaf(Broker):
+        async def run(self):
+            for _ in range(2):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(3.0)
+
+    async def main():
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.5, stop.set)
+        await loop.run([live], ringer(), stop=stop, services=[Deaf(fails=False)], on_end=end)
+        return time.monotonic()
+
+    def end():
+        final.append((time.monotonic(), live.report.wall_s))
+
+    live, began_s = made(playing(close_takes_s=3.0), stuck), time.monotonic()
+    ended_s = asyncio.run(main())
+    ((at_s, wall_s),) = final
+    assert 0.5 < wall_s < at_s - began_s <= ended_s - began_s < 0.5 + 2.0 + 0.5, "and what a busy machine adds"
 
 
 def test_a_sink_that_fails_costs_only_itself():

@@ -335,6 +335,17 @@ def test_a_microphone_of_the_sound_server_is_picked_by_its_true_name(pulse, chir
     assert loudest("") > 0.3
 
 
+def test_closing_the_last_microphone_does_not_start_portaudio_again(pulse, monkeypatch):
+    feed = MicrophoneFeed("")
+    blocks = iter(feed)
+    assert next(blocks).rate_hz > 0
+    started = []
+    monkeypatch.setattr(sys.modules["sounddevice"], "_initialize", lambda: started.append("again"))
+    feed.close()
+    feed._watchdog.join(10.0)
+    assert started == [] and portaudio.caveat() == "" and not feed._watchdog.is_alive()
+
+
 def test_without_devices_the_list_says_what_to_try(monkeypatch, capsys):
     monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
     if microphones() or cameras():

@@ -151,6 +151,23 @@ async def test_states_follow_events_of_which_several_may_go_on(broker):
 
 
 @in_loop
+async def test_a_corrected_event_moves_its_state(broker):
+    hub = hub_for(broker.port)
+    sink = hub.sink("kitchen", Rules(), LABELS)
+    sink.open(INFO)
+    sink.event(event(1, label="rain"))
+    sink.event(event(1, "updated"))
+    async with Ear(broker.port) as ear, running(hub):
+        await until(lambda: len(ear.all("avstream/kitchen/event")) == 2)
+        began, updated = map(json.loads, ear.all("avstream/kitchen/event"))
+        assert (updated["phase"], updated["event_type"], updated["id"]) == ("updated", "dog_bark", began["id"])
+        topics = ("audio/rain", "audio/dog_bark", "sound")
+        await until(lambda: [ear.last(f"avstream/kitchen/{topic}") for topic in topics] == ["OFF", "ON", "ON"])
+        sink.event(event(1, "ended"))
+        await until(lambda: [ear.last(f"avstream/kitchen/{topic}") for topic in topics] == ["OFF", "OFF", "OFF"])
+
+
+@in_loop
 async def test_level_and_diagnostics_are_not_chatty(broker):
     hub = hub_for(broker.port)
     sink = hub.sink("kitchen", Rules(), LABELS)

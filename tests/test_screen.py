@@ -196,6 +196,16 @@ def test_what_goes_on_keeps_its_row_when_there_is_no_room_for_all():
     assert [row.label for row in history.rows(100.0, None, 2)] == ["speech", "rain"]
 
 
+def test_a_corrected_sound_keeps_its_row_and_becomes_urgent():
+    history = History()
+    history.add(event(1, label="person"))
+    history.add(replace(event(1, label="baby_cry"), phase="updated", urgent=True))
+    assert [row.label for row in history.unseen(60.0, None)] == ["baby_cry"]
+    history.see()
+    (row,) = history.rows(60.0, None, 8)
+    assert (row.label, row.when, row.lasted) == ("baby_cry", "now", "for 10 s")
+
+
 def test_history_forgets_the_oldest_and_not_what_goes_on():
     history = History()
     history.add(event(0, "rain", 0.0))

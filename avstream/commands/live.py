@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ from avstream.errors import ConfigError
 from avstream.events import BEGIN, Rules, parse_thresholds
 from avstream.listeners.names import labels_of
 from avstream.vocabulary import HOME, PARENTS
+from avstream.workers import NoAnswerError, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +53,8 @@ examples:
 keys in the window: q quit, space freeze, h heatmap, m mute the newest sound, s snapshot, f full screen, ? help
 """
 MOST_ANNOUNCED = 100
+END_S = 5.0  # from when it is to stop: more than twice what the loop takes, for a busy machine
+SAY_S = 0.5  # for stderr to take the last words; a stopped terminal takes none
 MISSING_S, MISSING_SHARE = 5.0, 0.01  # of the sound: more is reported; a device or a network takes a while to begin
 STREAM_OPTIONS = (
     "camera", "mic", "realtime", "loop", "name", "only", "mute", "urgent", "threshold", "window", "jsonl",
@@ -144,11 +149,18 @@ def narrate(options: argparse.Namespace) -> int:
     hub = open_hub(options, home, rules, settings.name)
     # aiomqtt watches its socket, which Windows' own loop can't
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
-    with Signals(at_once=board.abandon) as signals:  # or the terminal's cursor would stay hidden
+    streams: list[Stream] = []
+    summary = Once(lambda: conclude([stream.report for stream in streams], hub))
+
+    def abandon() -> None:
+        board.abandon()  # or the terminal's cursor would stay hidden
+        with suppress(NoAnswerError):
+            within(SAY_S, summary, name="summary")
+
+    with Signals(at_once=abandon, within_s=END_S) as signals:
         labels = labels_of(settings.listener, settings.label_names)
-        streams = [
-            open_stream(one, options, home, rules[one.name], board, hub, signals, labels) for one in home.streams
-        ]
+        for one in home.streams:
+            streams.append(open_stream(one, options, home, rules[one.name], board, hub, signals, labels))
         narrator = load_narrator(settings, options.heatmap, board.console)
 
         async def main() -> None:
@@ -156,14 +168,26 @@ def narrate(options: argparse.Namespace) -> int:
             stop = await signals.stoppable(options.duration)
             services = [] if hub is None else [hub]
             tell = partial(say_error, debug=options.debug)
-            await loop.run(streams, narrator, stop=stop, services=services, on_error=tell)
+            await loop.run(streams, narrator, stop=stop, services=services, on_error=tell, on_end=summary)
 
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
                 runner.run(main())
         finally:
-            conclude([stream.report for stream in streams], hub)
+            summary()
     return signals.code or max(stream.report.exit_code for stream in streams)
+
+
+class Once:
+    """A function that is called for the first time only, by whichever thread; another one waits for no end of it."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function, self._free = function, threading.Lock()
+
+    def __call__(self) -> None:
+        """Call it, if nobody has."""
+        if self._free.acquire(blocking=False):
+            self._function()
 
 
 class _Leaving(ThreadPoolExecutor):

@@ -41,7 +41,7 @@ class JsonlSink(Sink):
         self._write(narration.to_dict())
 
     def event(self, event: SoundEvent) -> None:
-        """Write `{"event": ...}` when a sound begins or ends."""
+        """Write `{"event": ...}` when a sound begins, gets another label or ends."""
         if event.phase != "continues":
             self._write({"event": event.to_dict()})
 

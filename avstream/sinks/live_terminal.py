@@ -99,9 +99,9 @@ class LiveTerminalSink(TerminalSink):
             super().write(narration)
 
     def event(self, event: SoundEvent) -> None:
-        """Print what is urgent, when it begins."""
+        """Print what is urgent, when it begins or turns out to be so."""
         super().event(event)
-        if event.urgent and event.phase == "began":
+        if event.urgent and event.phase in ("began", "updated"):
             text = f"URGENT: {words(event.label)}"
             with self._writing():
                 self._print(Text.assemble((self._stamp(event.onset_s), "cyan"), (text, "bold reverse")))

@@ -17,7 +17,8 @@ from avstream.errors import SinkError
 from avstream.records import Narration, Sound, SoundEvent, StreamInfo
 from avstream.sinks.base import Sink
 from avstream.sinks.files import why
-from avstream.wording import caption, clock
+from avstream.vocabulary import OTHER, covered
+from avstream.wording import caption, clock, words
 
 BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures only
 
@@ -49,6 +50,7 @@ class TerminalSink(Sink):
         self._going: dict[str, SoundEvent] = {}
         self._changed_s: float | None = None  # since the last narration, when events began or ended
         self._has_begun = False
+        self._mistaken: list[str] = []  # wrong labels of events that were corrected since the last line
         self._began = 0.0
         self._from_s: float | None = None
         self._total_s: float | None = None
@@ -67,13 +69,16 @@ class TerminalSink(Sink):
                 self._start_bar()
 
     def event(self, event: SoundEvent) -> None:
-        """Take what became of a sound: the narration that follows is printed when one began or ended."""
+        """Take what became of a sound: the narration that follows is printed when one began, got a name or ended."""
         if event.phase == "ended":
             self._going.pop(event.id, None)
             self._changed_s = self._changed_s or event.end_s
         else:
+            before = self._going.get(event.id, event).label
             self._going[event.id] = event
-            if event.phase == "began":
+            if before != event.label and before != OTHER and before not in covered(event.label):
+                self._mistaken.append(before)
+            if event.phase in ("began", "updated"):
                 self._changed_s, self._has_begun = event.onset_s, True
 
     def write(self, narration: Narration) -> None:
@@ -91,6 +96,7 @@ class TerminalSink(Sink):
                 self._shown, is_due = heard, False
             if not is_due:
                 self._changed_s, self._has_begun = None, False
+                self._mistaken.clear()
             self._move_bar(narration)
 
     def close(self) -> None:
@@ -110,6 +116,7 @@ class TerminalSink(Sink):
             (sentence, "bold"),
             (where(narration.sounds), "green"),
             (f"  {narration.level_dbfs:.0f} dBFS", "dim"),
+            (f"  (not: {', '.join(map(words, self._mistaken))})" if self._mistaken else "", "yellow"),
         )
 
     def _stamp(self, time_s: float) -> str:

@@ -83,20 +83,20 @@ class MqttSink(Sink):
             self._show(narration)
 
     def event(self, event: SoundEvent) -> None:
-        """Tell what began and what ended; while it goes on there is the state."""
+        """Tell what began, got another label, and ended; while it goes on there is the state."""
         kind = wire.known(event.label, self._labels)
-        if event.phase == "ended":
-            self._sounding.pop(event.id, None)
-        else:
+        before = self._sounding.pop(event.id, kind)
+        if event.phase != "ended":
             self._sounding[event.id] = kind
         if event.phase != "continues":
             payload = wire.event_payload(event, self._epoch_s, self._labels)
             self._outbox.message(self.topics.of("event"), encode(payload))
-        self._state(f"audio/{kind}", ON if kind in self._sounding.values() else OFF)
+        for one in dict.fromkeys((before, kind)):
+            self._state(f"audio/{one}", ON if one in self._sounding.values() else OFF)
         self._state("audio/all", ON if self._sounding else OFF)
         self._state("sound", ON if self._sounding else OFF)
         self._tell_state()
-        self._has_begun = self._has_begun or event.phase == "began"
+        self._has_begun = self._has_begun or event.phase in ("began", "updated")
 
     def status(self, status: Status) -> None:
         """Tell problems when they change, the level and how the narrator keeps up now and then."""

@@ -36,11 +36,7 @@ def session() -> Iterator[Any]:
 
     Raises SourceError when PortAudio is missing, can't start, or hangs in somebody else's call.
     """
-    if not _lock.acquire(timeout=LOCK_S):
-        raise SourceError("the sound system does not answer", "restart the sound server, or this machine")
-    try:
-        while _orphans:
-            _end(_orphans.pop())
+    with _alone():
         is_old = "sounddevice" in sys.modules  # and so may be its list of devices
         library = _library()
         if is_old and not _streams:
@@ -51,6 +47,17 @@ def session() -> Iterator[Any]:
             except library.PortAudioError as error:
                 raise SourceError(f"PortAudio does not start: {reason(error)}", "start the sound server") from error
         yield library
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """PortAudio for this thread alone, without the streams that nobody wants. Raises SourceError when it hangs."""
+    if not _lock.acquire(timeout=LOCK_S):
+        raise SourceError("the sound system does not answer", "restart the sound server, or this machine")
+    try:
+        while _orphans:
+            _end(_orphans.pop())
+        yield
     finally:
         _lock.release()
 
@@ -83,7 +90,7 @@ def close(stream: Any) -> None:
     Raises SourceError for a sound system that hangs.
     """
     _orphans.add(stream)
-    with session():
+    with _alone():
         pass
 
 
