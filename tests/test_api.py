@@ -157,7 +157,7 @@ def test_errors_come_where_they_belong(tmp_path):
         for n in avstream.narrate(MemorySource(30, fails_at_s=7.5), ScriptedNarrator()):
             seen.append(n.index)
     assert seen == list(range(6))
-    with pytest.raises(avstream.ConfigError, match="hop must be"):
+    with pytest.raises(avstream.ConfigError, match="a hop above 0 s"):
         next(avstream.narrate(MemorySource(), ScriptedNarrator(), hop_s=0))
     with pytest.raises(avstream.ConfigError, match="did you mean 'nano'"):
         avstream.load("nanoo")

@@ -283,7 +283,7 @@ def test_a_movie_cut_in_half_is_narrated_and_reported(tmp_path):
 
 def test_a_checkpoint_that_is_neither_a_folder_nor_a_hub_id_is_reported(movie):
     done = avstream("file", movie, "--audio", "whisper:no such checkpoint", "--alignment", "raw")
-    assert done.returncode == 4 and "neither a folder nor a hub id" in done.stderr
+    assert done.returncode == 4 and "expected a folder, or a hub id" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 

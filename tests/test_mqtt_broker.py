@@ -105,8 +105,9 @@ def test_the_password_comes_from_a_file_or_the_environment(tmp_path, monkeypatch
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=words):
             Broker.parse("mqtt://me@b", password_file=path)
-    with pytest.raises(ConfigError, match="can't read"):
+    with pytest.raises(ConfigError, match="can't read") as caught:
         Broker.parse("mqtt://me@b", password_file=tmp_path / "none")
+    assert str(tmp_path / "none") in caught.value.found and caught.value.fix == "check its name and rights"
     with pytest.raises(ConfigError, match="write mqtts://"):
         Broker.parse("mqtt://b", cafile=path)
     with pytest.raises(ConfigError, match="no certificate"):

@@ -290,8 +290,9 @@ def test_a_movie_that_is_gone_is_told(tmp_path):
     movie = make_movie(tmp_path / "a.mp4", duration_s=1)
     sink = VideoSink(movie, tmp_path / "out.mp4")
     movie.unlink()
-    with pytest.raises(SinkError, match="can't render"):
+    with pytest.raises(SinkError) as caught:
         sink.open(INFO)
+    assert caught.value.found.startswith("can't render") and caught.value.fix == "check the name and the folder"
     sink.close()
 
 

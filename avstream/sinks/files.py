@@ -147,7 +147,7 @@ class PartFile(_TextFile):
             if self._part != self.path:
                 os.replace(self._part, self.path)
         except OSError as error:
-            raise SinkError(f"could not finish {self.path}: {why(error)}; it is kept as {self._part}") from error
+            raise SinkError(f"could not finish {self.path}: {why(error)}", f"it is kept as {self._part}") from error
 
 
 class LogFile(_TextFile):

@@ -160,6 +160,6 @@ class TerminalSink(Sink):
         try:
             yield
         except SystemExit as error:
-            raise SinkError("the output takes no more lines: who read it has gone") from error
+            raise SinkError("the output takes no more lines: its reader has gone") from error
         except OSError as error:
-            raise SinkError(f"the output takes no more lines: {why(error)}") from error
+            raise SinkError(f"the output takes no more lines: {why(error)}", "check where it goes") from error

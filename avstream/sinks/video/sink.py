@@ -101,7 +101,7 @@ class VideoSink(Sink):
                 max_side=MAX_SIDE,
             )
         except SourceError as error:
-            raise SinkError(f"can't render {self._path}: {error}") from error
+            raise SinkError(f"can't render {self._path}: {error.found}", error.fix) from error
         self._packets = self._coded_sound()
         self._items = self._all_items()
         self._next: Item | None = None

@@ -227,7 +227,7 @@ class WindowSink(Sink):
         except SinkError as error:
             self._error = error
         except Exception as error:  # it must be reported, not lost with the thread
-            self._error = SinkError(f"the window failed ({type(error).__name__}: {error}); all else goes on")
+            self._error = SinkError(f"the window failed ({type(error).__name__}: {error})", "all else goes on")
         finally:
             display.close()
 
