@@ -1,4 +1,4 @@
-"""What the window shows, as pictures: what is readable at three metres, what stays, what fades, what fills the view."""
+"""The display as pictures: what is readable at three metres, what stays, what fades, what fills the view."""
 
 import itertools
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Where things go in a window of a given size: pixels, nothing drawn.
+"""Where things go in a display window of a given size: pixels, nothing drawn.
 
 Made to be read from three metres. From the top: a strip that says whether it listens and how loud it is, a banner for
 each urgent sound, then the picture with the caption below it and the history in a column beside it (in a tall window
@@ -28,7 +28,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 class Layout:
     """Places in pixels. `row` is the type's size in the history; `strip`, `history` are None where there is no room."""
 
-    window: tuple[int, int]  # width, height
+    size: tuple[int, int]  # of the display window: width, height
     row: int
     gap: int
     strip: Box | None
@@ -47,7 +47,7 @@ class Layout:
 
 @lru_cache(maxsize=8)
 def arrange(width: int, height: int, picture: tuple[int, int] | None, banners: int = 0) -> Layout:
-    """The layout of a window for a picture of (height, width) pixels, or for sound alone."""
+    """The layout of a display window for a picture of (height, width) pixels, or for sound alone."""
     row = max(SMALLEST, round(ROW * min(height, 0.62 * width)))
     gap = max(2, round(0.016 * min(width, height)))
     is_small = height < SMALL[0] or width < SMALL[1]

@@ -91,7 +91,7 @@ def _problem_lines(problem: Problem, size: int, room: float) -> list[tuple[str, 
 def keys_panel(layout: Layout, right: float, bottom: float) -> Patch | None:
     """What each key does, on a panel that ends there."""
     size = layout.small
-    layer, step = Layer(*layout.window), 1.55 * size
+    layer, step = Layer(*layout.size), 1.55 * size
     first = max(text_width(key, size) for key, _ in KEYS) + size
     wide = first + max(text_width(words, size) for _, words in KEYS) + 2 * size
     left, top = max(0.0, right - wide), max(0.0, bottom - step * len(KEYS) - size)
@@ -106,8 +106,8 @@ def keys_panel(layout: Layout, right: float, bottom: float) -> Patch | None:
 def message_panel(words: str, layout: Layout, middle_x: float, middle_y: float) -> Patch | None:
     """One line that says what just happened."""
     size = layout.small
-    layer = Layer(*layout.window)
-    words = shortened(words, size, 0.9 * layout.window[0])
+    layer = Layer(*layout.size)
+    words = shortened(words, size, 0.9 * layout.size[0])
     half = text_width(words, size) / 2 + size
     layer.panel(middle_x - half, middle_y - size, middle_x + half, middle_y + size, size, opacity=0.94)
     layer.text(words, middle_x, middle_y, size)

@@ -1,4 +1,4 @@
-"""What the window shows, as a picture of any size: the live picture, what sounds and where, and what sounded before.
+"""What the display shows, as a picture of any size: the live picture, what sounds and where, and what sounded before.
 
 Pure: it opens no window and reads no clock but the stream's time that it is given.
 """
@@ -33,7 +33,7 @@ LATE_S = 2.0  # behind, from which on it is shown
 
 
 class Screen:
-    """The state of one stream's window. Times are the stream's own; a caller with threads must lock around it."""
+    """The state of one stream's display. Times are the stream's own; a caller with threads must lock around it."""
 
     def __init__(self, info: StreamInfo, *, flash: bool = True) -> None:
         self._epoch_s, self._has_video, self._flash = info.epoch_s, info.has_video, flash
@@ -120,7 +120,7 @@ class Screen:
     # What is seen
 
     def render(self, picture: VideoFrame | None, size: tuple[int, int], now_s: float) -> Picture:
-        """The window's content at `now_s`: RGB uint8 (height, width, 3) for a `size` of (width, height) pixels."""
+        """The display's content at `now_s`: RGB uint8 (height, width, 3) for a `size` of (width, height) pixels."""
         if self._told_s is None:
             self._told_s = now_s
         fresh = now_s - self._told_s <= STALE_S

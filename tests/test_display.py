@@ -1,4 +1,4 @@
-"""The window, on a real X server: what it shows, what the keys do, and what happens when the display is no use."""
+"""The display, on a real X server: what it shows, what the keys do, and what happens when the display is no use."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ import pytest
 
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
-from avstream.sinks.window.sink import WindowSink, check_display
+from avstream.sinks.display.sink import DisplaySink, check_display
 from tests.display import x_server
 
 SIZE = (640, 360)
@@ -43,13 +43,13 @@ def wait_for(condition):
 
 
 class Bench:
-    """A window sink with a picture, a clock and callbacks that the test holds."""
+    """A display sink with a picture, a clock and callbacks that the test holds."""
 
     def __init__(self, folder: Path) -> None:
         self.color = (0, 60, 160)
         self.now_s = 100.0
         self.calls: list[str] = []
-        self.sink = WindowSink(
+        self.sink = DisplaySink(
             self.latest, lambda: self.now_s, closed=lambda: self.calls.append("closed"),
             mute=lambda label: self.calls.append(f"mute {label}"), size=SIZE, snapshots=folder, flash=False,
         )  # fmt: skip
@@ -369,8 +369,8 @@ def test_every_window_is_painted_on_a_display_without_a_window_manager(tmp_path,
 def test_the_window_ends_with_a_program_that_is_killed(display):
     code = (
         "import time\n"
-        "from avstream.sinks.window.sink import Display\n"
-        "display = Display('avstream', (64, 48))\n"
+        "from avstream.sinks.display.sink import DisplayProcess\n"
+        "display = DisplayProcess('avstream', (64, 48))\n"
         "print(display._process.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "DISPLAY": display}
