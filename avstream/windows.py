@@ -87,7 +87,7 @@ class Windower:
         elif self._has_video and isinstance(item, VideoFrame):
             self._add_picture(item)
         closed = []
-        while self._is_whole():
+        while self._is_complete():
             closed.append(self._close(self._sound.first(self._hop * self._index) + self._full()))
         return closed
 
@@ -130,7 +130,7 @@ class Windower:
         """The sample at which the windows so far end."""
         return self._sound.first(self._hop * (self._index - 1)) + self._full() if self._index else 0
 
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
         """Whether the next window has all it waits for, and is known not to be the last."""
         start = self._hop * self._index
         end = start + self._window
@@ -248,5 +248,5 @@ class _Sound:
 
 
 def _nearest(value: Fraction) -> int:
-    """The nearest whole number, halves up: the same on either side of a cut, unlike round()."""
+    """The nearest integer, halves up: the same on either side of a cut, unlike round()."""
     return math.floor(value + Fraction(1, 2))

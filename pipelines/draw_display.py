@@ -53,7 +53,7 @@ def screen_of(state: str, *, has_camera: bool) -> Screen:
         sounds = (Sound("sneeze", 0.4, None, None, None, -30.0),)
     problems = {"can't hear": (DEAF,), "overloaded": (BUSY,)}.get(state, ())
     screen.status(Status("kitchen", NOW_S, 0.4, 0, -22.0 if sounds else -52.0, problems))
-    screen.tell(Narration("kitchen", 0, NOW_S - 3, NOW_S, NOW_S - 1, NOW_S, "", sounds, -20.0))
+    screen.write(Narration("kitchen", 0, NOW_S - 3, NOW_S, NOW_S - 1, NOW_S, "", sounds, -20.0))
     return screen
 
 

@@ -37,7 +37,7 @@ TEXT = {
 
 @pytest.fixture(autouse=True)
 def full_precision():
-    """Loading a preset lowers the precision of products for the whole process."""
+    """Loading a preset lowers the precision of products for all of the process."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     yield

@@ -67,7 +67,7 @@ def counts(text: str) -> tuple[int, ...]:
     except ValueError:
         found = ()
     if not found or min(found) < 0:
-        raise argparse.ArgumentTypeError(f"expected whole numbers such as 15,150, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected integers such as 15,150, found {text!r}")
     return found
 
 

@@ -155,8 +155,8 @@ def narrate(options: argparse.Namespace) -> int:
             asyncio.get_running_loop().set_default_executor(_Leaving())
             stop = await signals.stoppable(options.duration)
             services = [] if hub is None else [hub]
-            tell = partial(say_error, debug=options.debug)
-            await loop.run(streams, narrator, stop=stop, services=services, on_error=tell)
+            report = partial(say_error, debug=options.debug)
+            await loop.run(streams, narrator, stop=stop, services=services, on_error=report)
 
         try:
             with asyncio.Runner(loop_factory=factory) as runner:

@@ -82,7 +82,7 @@ class Grounder:
         return self._clip.visual_projection(vision.post_layernorm(x))
 
     def image_embedding(self, pixels: Tensor) -> Tensor:
-        """CLIP's vector of whole pictures (B, 3, H, W) -> (B, C), with gradients to the pixels."""
+        """CLIP's vector of complete pictures (B, 3, H, W) -> (B, C), with gradients to the pixels."""
         return self._clip.visual_projection(self._clip.vision_model(pixels).pooler_output)
 
     def logits(self, seen: Seen, sounds: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ class _TextFile:
             self._has_failed = True
             kept = f"what was written before, {self._size} bytes, is kept" if self._size else "nothing was written"
             raise SinkError(
-                f"could not go on writing {self.path}: {why(error)}; {kept}", "make room, then run again"
+                f"could not go on writing {self.path}: {why(error)}; {kept}", "free some space, then run again"
             ) from error
         self._size += size
 

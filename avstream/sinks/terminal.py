@@ -19,7 +19,7 @@ from avstream.sinks.base import Sink
 from avstream.sinks.files import why
 from avstream.wording import caption, clock
 
-BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures only
+BAR_FROM_COLUMNS = 60  # on a narrower terminal only the figures fit
 
 
 def where(sounds: Sequence[Sound]) -> str:

@@ -129,7 +129,7 @@ class Trainer:
 
 def train(trainer: Trainer, teacher: Teacher | None, crops: Crops, size: int, log: Log, report: Report,
           check_s: float = 300.0) -> None:  # fmt: skip
-    """Train until the time is over or the process is told to stop; a check each few minutes is written to the log."""
+    """Train until the time is over or the process is asked to stop; a check each few minutes is written to the log."""
 
     def stop(*_: object) -> None:
         trainer.stopped = True

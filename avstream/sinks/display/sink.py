@@ -189,7 +189,7 @@ class DisplaySink(Sink):
         """Show a narration."""
         self._check()
         with self._lock:
-            self._screen.tell(narration)
+            self._screen.write(narration)
 
     def event(self, event: SoundEvent) -> None:
         """Show an event in the history."""

@@ -258,7 +258,7 @@ class VideoSink(Sink):
             self._failed = True
             raise SinkError(
                 f"could not go on rendering {self._path}: {why(error)}; what was rendered is kept as {self._part.name}",
-                "make room, then run again",
+                "free some space, then run again",
             ) from error
 
     def _release(self) -> None:
