@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from avstream.encoders.audio import AudioEncoder
 from avstream.encoders.picture import Normalization, PictureTokens
 from avstream.errors import ConfigError, ModelError
-from avstream.listeners.onnx import session
+from avstream.graphs import session
 
 FOLDER = Path(__file__).parent / "models" / "nano"
 IMAGE, END = "<image>", "</s>"

@@ -15,8 +15,8 @@ import numpy as np
 
 from avstream import vocabulary
 from avstream.errors import ModelError
+from avstream.graphs import expect, session
 from avstream.listeners.base import Floats, Heard
-from avstream.listeners.onnx import expect, session
 
 SHIPPED = Path(__file__).parents[1] / "models" / "nano" / "listener"
 FILES = ("listener.onnx", "listener.json")

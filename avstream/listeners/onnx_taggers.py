@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from avstream.errors import ModelError
+from avstream.graphs import session
 from avstream.listeners.audioset import AUDIOSET, KINDS, heard
 from avstream.listeners.base import Floats, Heard
 from avstream.listeners.calibration import Calibration
 from avstream.listeners.files import Pinned
-from avstream.listeners.onnx import session
 
 FILES = {
     "ced-tiny": Pinned("k2-fsa/sherpa-onnx-ced-tiny-audio-tagging-2024-04-19", "model.int8.onnx"),
