@@ -50,13 +50,14 @@ class Projection:
         try:
             weights = load_file(path)
         except (OSError, SafetensorError) as error:
-            raise ModelError(f"projection weights expected at {path}: {error}") from error
+            fix = "give the path of trained weights, or use --alignment raw"
+            raise ModelError(f"none ({error})", fix, f"projection weights at {path}") from error
         if {key: value.shape for key, value in weights.items()} != shapes(audio_dim, width):
             first = weights.get("layers.0.weight")
-            found = "other keys" if first is None else f"one from {first.shape[1]} to {first.shape[0]}"
             raise ModelError(
-                f"{path} does not fit: expected a projection from {audio_dim} to {width} numbers, found {found}; "
-                "use weights trained for this audio encoder and this vision tower, or --alignment raw"
+                "other keys" if first is None else f"one from {first.shape[1]} to {first.shape[0]}",
+                "use weights trained for this audio encoder and this vision tower, or --alignment raw",
+                f"a projection from {audio_dim} to {width} numbers in {path}",
             )
         return cls(weights)
 

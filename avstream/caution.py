@@ -30,7 +30,7 @@ class Caution:
 
     def applied(self, window: Window, narration: Narration) -> Narration | None:
         """The narration with no more than may be claimed; None when so much of the sound is missing, as after a
-        connection was made, that nobody can tell whether anything sounds.
+        connection was made, that it is unknown whether anything sounds.
         """
         missing = window.gap_s / max(1e-6, window.end_s - window.start_s)
         if missing > BROKEN:

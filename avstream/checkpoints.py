@@ -30,7 +30,7 @@ def resolve(checkpoint: str, part: str) -> Path:
     if checkpoint.startswith((".", "/", "~")) or Path(checkpoint).is_dir():
         path = Path(checkpoint).expanduser()
         if not (path / "config.json").is_file():
-            raise ModelError(f"expected a checkpoint folder with config.json at {path}, found none")
+            raise ModelError("none", "check the path", f"a checkpoint folder with config.json at {path}")
         return path
     return download(checkpoint)
 
@@ -87,14 +87,14 @@ def download(repository: str) -> Path:
         return Path(snapshot_download(repository, allow_patterns=FILES if safe else [*FILES, "*.bin"]))
     except HfHubHTTPError as error:
         reason = " ".join(str(error).split("\n")[0].split())
-        raise ModelError(f"the hub does not give {repository!r}: {reason}; check the name and your access") from error
+        raise ModelError(f"the hub does not give {repository!r}: {reason}", "check the name and your access") from error
     except HFValidationError as error:
-        raise ModelError(f"{repository!r} is neither a folder nor a hub id such as openai/whisper-small") from error
+        raise ModelError(f"{repository!r}", expected="a folder, or a hub id such as openai/whisper-small") from error
     except (OSError, httpx.HTTPError, LocalEntryNotFoundError) as error:
         raise ModelError(
-            f"{repository!r} is not on this machine and the hub can't be reached; with a network, run "
-            f"`hf download {repository}` (or copy its folder here and give the path), or use --preset nano, "
-            "which needs no download"
+            f"{repository!r} is not on this machine and the hub can't be reached",
+            f"with a network, run `hf download {repository}` (or copy its folder here and give the path), or use "
+            "--preset nano, which needs no download",
         ) from error
 
 

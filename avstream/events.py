@@ -92,7 +92,7 @@ class Rules:
 def check_label(label: str) -> None:
     """Raises ConfigError, with what may have been meant, for a label that is not known."""
     if not known(label):
-        raise ConfigError(unknown(label))
+        raise ConfigError(*unknown(label))
 
 
 def check_threshold(label: str, threshold: float) -> None:

@@ -32,7 +32,7 @@ class Llava:
         self._model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
         family = self._model.config.model_type
         if family not in FAMILIES:
-            raise ModelError(f"{checkpoint} holds a {family!r} model; expected one of {', '.join(FAMILIES)}")
+            raise ModelError(f"a {family!r} model", expected=f"one of {', '.join(FAMILIES)} in {checkpoint}")
         # not AutoProcessor: Onevision's would want a video processor, and that torchvision
         self._pictures = AutoImageProcessor.from_pretrained(checkpoint)
         self._tokenizer = AutoTokenizer.from_pretrained(checkpoint)
@@ -43,7 +43,7 @@ class Llava:
         """What a ClipTower needs: LLaVA's own tower, the layer it reads and the pictures' normalization."""
         layer = self._model.config.vision_feature_layer
         if not isinstance(layer, int):
-            raise ModelError(f"expected one vision_feature_layer, found {layer}; such checkpoints are not supported")
+            raise ModelError(f"{layer}", "use another checkpoint", "one vision_feature_layer, a number")
         return {
             "tower": self._model.model.vision_tower,
             "layer": layer,
@@ -69,7 +69,8 @@ class Llava:
         Raises ConfigError when the instruction holds the picture's own token.
         """
         if self._image_token in instruction:
-            raise ConfigError(f"the prompt must not contain {self._image_token}: the picture's place is set for you")
+            fix = "leave it out: the picture's place is set for you"
+            raise ConfigError(f"the prompt contains {self._image_token}", fix)
         content = f"{instruction}\n{self._image_token}\n{heard}".strip()
         if self._template is None:
             return PLAIN_TEMPLATE.format(content=content)

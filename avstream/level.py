@@ -9,6 +9,7 @@ BLOCK_S = 0.1
 FLOOR_DBFS = -120.0
 BAR_FROM_DBFS = -60.0  # where a bar that shows a level begins; it ends at 0
 SILENCE_DBFS = -55.0  # of the loudest block: below the hiss of ordinary microphones there is nothing to claim
+LOCALIZABLE_DBFS = -60.0  # a quieter sound has no place: neither its direction nor what moves with it is measured
 
 
 def loudness_dbfs(audio: NDArray[np.float32], rate_hz: int) -> float:

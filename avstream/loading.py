@@ -69,7 +69,7 @@ def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -
     language, tower, device = load_language(settings)
     patches = tower.grid[0] * tower.grid[1]
     if settings.tokens > patches:
-        raise ConfigError(f"tokens must be at most {patches}, the patches of this picture; found {settings.tokens}")
+        raise ConfigError(f"{settings.tokens}", expected=f"tokens of at most {patches}, the patches of this picture")
     progress(f"audio encoder {settings.audio_encoder} ({settings.audio_checkpoint})")
     audio = load_audio(settings)
     alignment = load_alignment(settings, audio.dim, tower.width)
@@ -87,7 +87,8 @@ def load_language(settings: Settings) -> tuple[LanguageModel, VisionTower, str]:
     """The language model, its vision tower, and the device they run on. Raises ConfigError and ModelError."""
     if settings.language == NANO:
         if settings.device not in ("auto", "cpu"):
-            raise ConfigError(f"nano runs on the CPU only: leave --device {settings.device} out, or choose a preset")
+            fix = f"leave --device {settings.device} out, or choose another preset"
+            raise ConfigError("nano runs on the CPU only", fix)
         from avstream.nano import NanoLanguage, NanoTower
 
         return NanoLanguage(settings.threads), NanoTower(settings.threads), "cpu"
@@ -103,8 +104,8 @@ def load_audio(settings: Settings) -> AudioEncoder:
 
         return torch_models.load_audio(settings, WINDOW_S)
     if not settings.audio_encoder.startswith("whisper"):
-        hint = f"use --audio whisperclip:nano, or {settings.audio_encoder} with weights of its own"
-        raise ConfigError(f"nano has no {settings.audio_encoder} encoder: {hint}")
+        fix = f"use --audio whisperclip:nano, or {settings.audio_encoder} with weights of its own"
+        raise ConfigError(f"nano has no {settings.audio_encoder} encoder", fix)
     from avstream.nano import NanoAudio
 
     return NanoAudio(fuse_layers=settings.audio_encoder == "whisperclip", threads=settings.threads)
@@ -130,8 +131,8 @@ def load_alignment(settings: Settings, audio_dim: int, width: int) -> Projection
     if settings.alignment == "projected":
         if (settings.language, settings.audio) != (NANO, "whisperclip:nano"):
             raise ConfigError(
-                f"no projection is shipped for {settings.audio} with {settings.language}: give the path of weights "
-                "trained for the two (--alignment weights.safetensors), or use --alignment raw"
+                f"no projection is shipped for {settings.audio} with {settings.language}",
+                "give weights that were trained for the two (--alignment weights.safetensors), or use --alignment raw",
             )
         path = checkpoints.NANO / "alignment.safetensors"
     return Projection.load(path, audio_dim, width)

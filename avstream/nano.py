@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from avstream.encoders.audio import AudioEncoder
 from avstream.encoders.picture import Normalization, PictureTokens
 from avstream.errors import ConfigError, ModelError
-from avstream.listeners.onnx import session
+from avstream.graphs import session
 
 FOLDER = Path(__file__).parent / "models" / "nano"
 IMAGE, END = "<image>", "</s>"
@@ -32,7 +32,7 @@ def graph(name: str, threads: int) -> Any:
     try:
         return session(FOLDER / "onnx" / name, threads)
     except ModelError as error:
-        raise ModelError(error.found, "reinstall avstream") from error
+        raise ModelError(error.found, "reinstall avstream", error.expected) from error
 
 
 class NanoAudio(AudioEncoder):
@@ -96,7 +96,7 @@ class NanoLanguage:
         Raises ConfigError when the instruction holds the picture's own token.
         """
         if IMAGE in instruction:
-            raise ConfigError(f"the prompt must not contain {IMAGE}: the picture's place is set for you")
+            raise ConfigError(f"the prompt contains {IMAGE}", "leave it out: the picture's place is set for you")
         return TEMPLATE.format(content=f"{instruction}\n{IMAGE}\n{heard}".strip())
 
     def describe(self, tokens: Floats, instruction: str, heard: str) -> str:

@@ -93,7 +93,7 @@ class Outlet:
         except SinkError as error:
             self._fail(error)
         except Exception as error:
-            failure = SinkError(f"{self.sink.name} failed ({type(error).__name__}: {error}); all else goes on")
+            failure = SinkError(f"{self.sink.name} failed ({type(error).__name__}: {error})", "all else goes on")
             failure.__cause__ = error
             self._fail(failure)
 

@@ -100,7 +100,7 @@ class Sound:
     `visible` is None when it can't be decided; `box` is (left, top, right, bottom) in [0, 1] of the picture.
     `place_confidence` is how sure `visible` is (0..1), None without it. `onset_s` and `end_s` are where it begins and
     ends on the stream's clock, as the listener's frames have it: None when that lies outside the window, or the
-    listener hears windows as one. `one_of` has the boxes of all things that it may be, where nothing tells which,
+    listener hears windows as one. `one_of` has the boxes of all things that it may be, where nothing shows which,
     `box` among them; `outline` is the contour of the thing, points in [0, 1].
     """
 

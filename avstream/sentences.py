@@ -176,9 +176,9 @@ def read(words: Sequence[str], found: Said) -> None:
     items = items_of(words)
     things = [item for item in items if item.kind == "thing"]
     found.named |= {label for item in things if not located(words, item) for label in item.labels}
-    told = [frame for frame in frames(words) if not negated(words, frame[0])]
+    framed = [frame for frame in frames(words) if not negated(words, frame[0])]
     found.noise |= any(word in NOISES for word in words)
-    seen = not told and bool(SEEN & set(words))
+    seen = not framed and bool(SEEN & set(words))
     bound: set[int] = set()
     acted: set[int] = set()  # where an act has its doer: birds that sing do not sing as people do
     named = {item.begin for item in items if item.kind == "sound"}
@@ -195,7 +195,7 @@ def read(words: Sequence[str], found: Said) -> None:
             found.seen |= labels
         else:
             found.claims.append(labels)
-    for place, forward in told:
+    for place, forward in framed:
         scope = [
             item
             for item in things

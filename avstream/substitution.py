@@ -29,8 +29,9 @@ def select(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """
     if not 0 <= k <= scores.size:
         raise ConfigError(
-            f"tokens must be between 0 and the picture's {scores.size} patches, not {k}; "
-            "the paper uses 15 (the sound leads) or 150 (the picture leads)"
+            f"{k}",
+            "the paper uses 15 (the sound leads) or 150 (the picture leads)",
+            f"tokens between 0 and the picture's {scores.size} patches",
         )
     return np.sort(np.argsort(-scores, kind="stable")[:k])
 

@@ -134,8 +134,9 @@ def load_acl(settings: Settings) -> Localizer:
         calibration = None if fitted is None else (float(fitted["scale"]), float(fitted["bias"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f'expected acl.pth and acl.json ({{"beats": FILE, "clipseg": FOLDER or hub id}}) in {folder}: {error}; '
-            "python -m pipelines.train_localizer writes both"
+            f"{error}",
+            "python -m pipelines.train_localizer writes both",
+            f'acl.pth and acl.json ({{"beats": FILE, "clipseg": FOLDER or hub id}}) in {folder}',
         ) from error
     place = str(folder / clipseg) if (folder / clipseg).is_dir() else clipseg
     grounder = loading(place, "clipseg", lambda path: Grounder.load(path, device))
@@ -179,7 +180,8 @@ def building(checkpoint: str, path: Path, build: Callable[[Path], T]) -> T:
         raise
     except Exception as error:  # transformers and safetensors raise many kinds for a damaged or foreign checkpoint
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{checkpoint!r} can't be loaded from {path}: {type(error).__name__}: {reason}") from error
+        found = f"{checkpoint!r} can't be loaded from {path}: {type(error).__name__}: {reason}"
+        raise ModelError(found, "download it again, or use another checkpoint") from error
 
 
 def choose_device(name: str) -> torch.device:
@@ -189,7 +191,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device(next(device for device, there in present.items() if there))
     if not present[name]:
         there = ", ".join(device for device, is_there in present.items() if is_there)
-        raise ConfigError(f"the device {name} is not there (this machine and this torch have: {there})")
+        raise ConfigError(f"the device {name} is not there", f"use one that this machine and this torch have: {there}")
     return torch.device(name)
 
 

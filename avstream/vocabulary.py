@@ -123,11 +123,12 @@ def learn(text: str) -> str:
     return name
 
 
-def unknown(name: str) -> str:
-    """The message for a sound that is not known, with those that are meant most likely."""
+def unknown(name: str) -> tuple[str, str]:
+    """`found` and `fix` of the error for a sound that is not known; the fix names those that are meant most likely."""
     meant = suggestions(name)
-    hint = f"; did you mean {' or '.join(map(repr, meant))}?" if meant else ""
-    return f"unknown sound {name!r}{hint} (`avstream labels` lists what there is)"
+    all_of_them = "`avstream labels` lists what there is"
+    fix = f"did you mean {' or '.join(map(repr, meant))}? ({all_of_them})" if meant else all_of_them
+    return f"unknown sound {name!r}", fix
 
 
 def suggestions(name: str, most: int = 3) -> list[str]:

@@ -53,14 +53,14 @@ class Windower:
         newest: bool = False,
     ) -> None:
         if not (math.isfinite(window_s) and window_s > 0):
-            raise ConfigError(f"a window must be longer than 0 s, not {window_s:g} s")
+            raise ConfigError(f"{window_s:g} s", expected="a window longer than 0 s")
         if not 0 < hop_s <= window_s:
-            raise ConfigError(f"the hop must be above 0, up to {window_s:g} s, the window, not {hop_s:g} s")
+            raise ConfigError(f"{hop_s:g} s", expected=f"a hop above 0 s and at most {window_s:g} s, the window")
         self._start, self._wait = Fraction(start_s), Fraction(wait_s)
         # decimal seconds as they were meant: 0.1 is 1/10, so that window 36000 is where it should be
         self._window, self._hop = (Fraction(s).limit_denominator(1_000_000) for s in (window_s, hop_s))
         if not self._hop:
-            raise ConfigError(f"the hop must be at least a microsecond, not {hop_s:g} s")
+            raise ConfigError(f"{hop_s:g} s", expected="a hop of at least a microsecond")
         self._has_audio, self._has_video = has_audio, has_video
         self._before = (self._window - self._hop) * (1 if newest else Fraction(1, 2))  # in a window, of its focus
         self._index = 0  # of the next window
@@ -87,7 +87,7 @@ class Windower:
         elif self._has_video and isinstance(item, VideoFrame):
             self._add_picture(item)
         closed = []
-        while self._is_whole():
+        while self._is_complete():
             closed.append(self._close(self._sound.first(self._hop * self._index) + self._full()))
         return closed
 
@@ -130,7 +130,7 @@ class Windower:
         """The sample at which the windows so far end."""
         return self._sound.first(self._hop * (self._index - 1)) + self._full() if self._index else 0
 
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
         """Whether the next window has all it waits for, and is known not to be the last."""
         start = self._hop * self._index
         end = start + self._window
@@ -209,8 +209,9 @@ class _Sound:
             self._begin(chunk)
         if (chunk.rate_hz, chunk.samples.shape[0]) != (self.rate_hz, self.channels):
             raise SourceError(
-                f"sound of {self.rate_hz} Hz and {self.channels} channels was to go on, but came with "
-                f"{chunk.rate_hz} Hz and {chunk.samples.shape[0]}: this source must resample it"
+                f"{chunk.rate_hz} Hz and {chunk.samples.shape[0]}",
+                "resample it in the source",
+                f"sound to go on with {self.rate_hz} Hz and {self.channels} channels",
             )
         stamp = _nearest((Fraction(chunk.start_s) - self._start) * self.rate_hz)
         if self.filled and stamp != self._next_stamp:  # else it goes on from the last, maybe cut from it
@@ -247,5 +248,5 @@ class _Sound:
 
 
 def _nearest(value: Fraction) -> int:
-    """The nearest whole number, halves up: the same on either side of a cut, unlike round()."""
+    """The nearest integer, halves up: the same on either side of a cut, unlike round()."""
     return math.floor(value + Fraction(1, 2))

@@ -80,9 +80,10 @@ def problem_text(problem: Problem) -> str:
     return text if problem.retry_s is None else f"{text}; trying again in {max(1, round(problem.retry_s))} s"
 
 
-def unknown(what: str, found: str, known: Iterable[str]) -> str:
-    """The message for a name that is not known, with the nearest known one."""
+def unknown(what: str, name: str, known: Iterable[str]) -> tuple[str, str]:
+    """`found` and `fix` of the error for a name that is not known; the fix names the nearest known one."""
     known = list(known)
-    near = difflib.get_close_matches(found, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {found!r}{hint} (known: {', '.join(known)})"
+    near = difflib.get_close_matches(name, known, n=1)
+    choices = ", ".join(known)
+    fix = f"did you mean {near[0]!r}? (known: {choices})" if near else f"use one of {choices}"
+    return f"unknown {what} {name!r}", fix

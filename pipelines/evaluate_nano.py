@@ -50,7 +50,7 @@ def best_of_ten(narrator_models: loading.Models, window: Window) -> tuple[str, f
 
 
 def score_esc10(loaded: loading.Models, narrator: Narrator, folder: Path, fold: int) -> dict[str, float]:
-    """Top-1 over the ten classes, a whole 3-second window at a time; silent ones, which nothing is claimed of, apart.
+    """Top-1 over the ten classes, one 3-second window at a time; silent ones, which nothing is claimed of, apart.
 
     And, over all labels and `other`: how many claims are right, and how many sounding windows get a right claim.
     """

@@ -112,7 +112,7 @@ def demo(movie: Path | None, folder: Path, console: Console) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"can't make the folder {folder}: {error}; choose another with --out") from error
-    since_s = time.time() - 1  # some file systems count whole seconds
+    since_s = time.time() - 1  # some file systems count full seconds
     truth: list[SceneEvent] = []
     own: list[Path] = []
     if movie is None:

@@ -8,7 +8,7 @@
     python -m pipelines.make_manifest folder MOVIES --out mine.jsonl --valid 0.1 --test 0.1
 
 The movies must be on this machine; those that are not are counted. Where a data set has no rows of valid or of test,
---valid and --test take them out of train, whole videos at a time.
+--valid and --test take them out of train, complete videos at a time.
 """
 
 from __future__ import annotations

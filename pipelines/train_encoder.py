@@ -8,8 +8,6 @@ how many steps fit the budget is the machine's affair.
 from __future__ import annotations
 
 import argparse
-import copy
-import math
 import signal
 import sys
 import time
@@ -26,63 +24,16 @@ from pipelines.nano.encoder import LogMel, Student, Teacher
 from pipelines.nano.export_encoder import export
 from pipelines.nano.labels import LABELS
 from pipelines.nano.score_encoder import validation_report
-from pipelines.nano.training import Log
+from pipelines.nano.trainer import Log, Trainer
 from pipelines.sounds.augment import masked
 from pipelines.sounds.batches import Batch, Sampler
 from pipelines.sounds.corpus import REPO, load_corpus
 
-EMA = 0.998
+EMA, CLIP = 0.998, 1.0
+COOLED = 0.01  # the last rate of the first
 SAVE_S = 120.0
 CHECK_S = 240.0
 Check = Callable[[nn.Module], dict[str, object]]
-
-
-class Trainer:
-    """One network, its averaged weights, its optimizer and its clock; saved and restored as one file."""
-
-    def __init__(self, network: nn.Module, lr: float, minutes: float, path: Path) -> None:
-        self.network, self.average = network, copy.deepcopy(network).eval().requires_grad_(False)
-        flat = [p for p in network.parameters() if p.ndim < 2]
-        deep = [p for p in network.parameters() if p.ndim >= 2]
-        groups = [{"params": deep, "weight_decay": 0.05}, {"params": flat, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
-        self.lr, self.budget_s, self.path = lr, 60 * minutes, path
-        self.step, self.elapsed_s, self.stopped = 0, 0.0, False
-
-    def update(self, loss: torch.Tensor) -> None:
-        """One step of gradient, at a rate that warms up by steps and cools down by time."""
-        warm = min(1.0, (self.step + 1) / 200)
-        cool = 0.5 * (1 + math.cos(math.pi * min(1.0, self.elapsed_s / self.budget_s)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * warm * (0.01 + 0.99 * cool)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        keep = min(EMA, (1 + self.step) / (10 + self.step))
-        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
-        for mean, now in pairs:
-            if mean.dtype.is_floating_point:
-                mean.lerp_(now, 1 - keep)
-            else:
-                mean.copy_(now)
-
-    def save(self) -> None:
-        """Write all of the checkpoint or nothing."""
-        state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "step": self.step,
-                 "optimizer": self.optimizer.state_dict(), "elapsed_s": self.elapsed_s}  # fmt: skip
-        torch.save(state, self.path.with_suffix(".part"))
-        self.path.with_suffix(".part").replace(self.path)
-
-    def restore(self) -> None:
-        """Go on from the checkpoint, if there is one."""
-        if self.path.exists():
-            state = torch.load(self.path, weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.elapsed_s = state["step"], state["elapsed_s"]
 
 
 def label_loss(logits: torch.Tensor, batch: Batch, soft: torch.Tensor | None) -> torch.Tensor:
@@ -124,7 +75,14 @@ class Batches(Dataset[tuple[torch.Tensor, Batch, torch.Tensor | None, torch.Tens
         return features, batch, logits.float().sigmoid(), vector.float()
 
 
-def train(trainer: Trainer, teacher: nn.Module | None, sampler: Sampler, size: int, log: Log, check: Check) -> None:
+def trainer_of(network: nn.Module, lr: float, minutes: float, path: Path) -> Trainer[nn.Module]:
+    """A trainer as both stages use it."""
+    return Trainer(network, (lr, COOLED * lr), minutes, path, ema=EMA, clip=CLIP)
+
+
+def train(
+    trainer: Trainer[nn.Module], teacher: nn.Module | None, sampler: Sampler, size: int, log: Log, check: Check
+) -> None:
     """Train until the time is over or the process is asked to stop."""
     name, last_save, last_check, losses = trainer.path.stem, time.monotonic(), time.monotonic(), []
     batches = Batches(sampler, size, teacher, trainer.step)
@@ -168,10 +126,8 @@ def run(options: argparse.Namespace) -> None:
         sampler = Sampler(clips, rows, options.seed)
         held = load_corpus(options.corpus, ("valid",))
         log(stage="start", clips=len(rows), held_out=len(held[1]), seed=options.seed)
-        teacher = Teacher()
-        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
-        first = Trainer(teacher, 3e-3, options.teacher_minutes, options.out / "teacher.pt")
-        second = Trainer(Student(), 1.2e-3, options.minutes, options.out / "student.pt")
+        first = trainer_of(Teacher(), 3e-3, options.teacher_minutes, options.out / "teacher.pt")
+        second = trainer_of(Student(), 1.2e-3, options.minutes, options.out / "student.pt")
         if options.resume:
             first.restore()
             second.restore()

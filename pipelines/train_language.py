@@ -2,7 +2,7 @@
 
 It reads what the 7B presets read: the sound's projected vector, the kept patches, and the window's words. In part
 of the examples the words are missing, so that the sentence can only come from the sound's own token; these are of the
-labels that can be drawn. By words of evidence it learns the whole vocabulary, those of homes most. A prompt that asks
+labels that can be drawn. By words of evidence it learns all of the vocabulary, those of homes most. A prompt that asks
 for a list is answered by one.
 """
 

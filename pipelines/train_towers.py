@@ -131,7 +131,7 @@ def clipseg_loss(
 
 
 def train_beats(made: int, minutes: float, batch: int, seed: int) -> Beats:
-    """A BEATs that tells the made sounds apart."""
+    """A BEATs that distinguishes the made sounds."""
     torch.manual_seed(seed)
     model, rng = Beats(BEATS).train(), np.random.default_rng([seed, 43])
     cast(nn.Parameter, model.encoder.pos_conv[0].weight_g).data.mul_(

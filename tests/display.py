@@ -13,7 +13,7 @@ READY_S = 30.0
 
 @contextmanager
 def x_server(is_managed: bool = True):
-    """A display of our own, with a window manager unless told otherwise: its name and its process."""
+    """A display of our own, with a window manager unless asked otherwise: its name and its process."""
     need("Xvfb", "openbox", "xprop", "xdotool", "ffmpeg")
     reader, writer = os.pipe()
     command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"]

@@ -44,7 +44,7 @@ IMAGES_FIRST = (
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Whole words."""
+    """A tokenizer of one token a word."""
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit()])
     return PreTrainedTokenizerFast(
@@ -137,7 +137,7 @@ def onevision(folder: Path) -> Path:
 
 
 def whisper(folder: Path) -> Path:
-    """A whole Whisper with its 30 s of positions, decoder and all, as the hub has it."""
+    """A complete Whisper with its 30 s of positions, decoder and all, as the hub has it."""
     torch.manual_seed(1)
     config = WhisperConfig(
         d_model=24, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=48, decoder_layers=1,
@@ -150,7 +150,7 @@ def whisper(folder: Path) -> Path:
 
 
 def clap(folder: Path) -> Path:
-    """A whole CLAP, text half and all, as the hub has it."""
+    """A complete CLAP, text half and all, as the hub has it."""
     torch.manual_seed(2)
     audio = ClapAudioConfig(
         hidden_size=64, patch_embeds_hidden_size=8, depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2],

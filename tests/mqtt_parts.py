@@ -71,16 +71,16 @@ def in_loop(test):
 
     @functools.wraps(test)
     def run(*arguments, **options):
-        async def whole():
+        async def run():
             await test(*arguments, **options)
             await until(lambda: asyncio.all_tasks() == {asyncio.current_task()}, 2.0)
 
-        asyncio.run(whole())
+        asyncio.run(run())
 
     return run
 
 
 def left_over_words(capfd: pytest.CaptureFixture[str]) -> str:
-    """What is on standard error once everything is forgotten: asyncio complains of an error that nobody has seen."""
+    """What is on standard error once everything is forgotten: asyncio reports an error that nobody has handled."""
     gc.collect()
     return capfd.readouterr().err

@@ -85,11 +85,11 @@ class Result:
 
 def make_movie(folder: Path) -> Path:
     """The demo's story as MPEG-TS with a key picture every second."""
-    whole, stream = folder / "story.mp4", folder / "story.ts"
-    write_scene_movie(whole, story(), size=SIZE, rng=np.random.default_rng(7), behind=room(*SIZE))
+    movie, stream = folder / "story.mp4", folder / "story.ts"
+    write_scene_movie(movie, story(), size=SIZE, rng=np.random.default_rng(7), behind=room(*SIZE))
     coding = "-c:v libx264 -preset veryfast -g 25 -bf 0 -c:a aac -f mpegts"
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(whole), *coding.split(), str(stream)], check=True)
-    again = ["-stream_loop", "8", "-i", str(whole)]  # until the sound server is killed next, and this played anew
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(movie), *coding.split(), str(stream)], check=True)
+    again = ["-stream_loop", "8", "-i", str(movie)]  # until the sound server is killed next, and this played anew
     subprocess.run(["ffmpeg", "-v", "error", "-y", *again, "-vn", str(folder / "story.wav")], check=True)
     return stream
 
@@ -112,9 +112,9 @@ class Program:
 
     def end(self, number: signal.Signals) -> tuple[int, float]:
         """End it by a signal: its exit code, and how long that took."""
-        told = time.monotonic()
+        asked_s = time.monotonic()
         self.process.send_signal(number)
-        return self.process.wait(20), time.monotonic() - told
+        return self.process.wait(20), time.monotonic() - asked_s
 
     def hang_up(self) -> None:
         """The terminal or the ssh connection is closed."""

@@ -1,4 +1,4 @@
-"""A sink is told narrations as the loop tells them: the events of each before it, and at the end what goes on ends."""
+"""A sink gets narrations as the loop gives them: the events of each before it, and at the end what goes on ends."""
 
 from dataclasses import replace
 from itertools import count

@@ -16,10 +16,12 @@ LIGHT = {
     "wording",
     "level",
     "redact",
+    "graphs",
 }  # anyone may import these, and they import nobody heavy
 MAY = {
     "records": set(),
     "errors": set(),
+    "graphs": {"errors"},
     "level": set(),
     "redact": set(),
     "vocabulary": set(),

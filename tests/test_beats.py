@@ -22,7 +22,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def full_precision():
-    """Loading a preset lowers the precision of products for the whole process."""
+    """Loading a preset lowers the precision of products for all of the process."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     yield

@@ -31,9 +31,9 @@ def test_one_that_may_not_be_read(monkeypatch):
 
 def test_one_that_is_no_camera_says_so_once():
     code = "from avstream.sources.live.camera import CameraFeed; list(CameraFeed('/dev/null'))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert told.stderr.splitlines()[-1].startswith("avstream.errors.SourceError: camera /dev/null can't be opened")
-    assert "WARN" not in told.stderr and not told.stdout
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("avstream.errors.SourceError: camera /dev/null can't be opened")
+    assert "WARN" not in done.stderr and not done.stdout
 
 
 def test_pictures_are_upright_rgb_and_stamped(tmp_path):

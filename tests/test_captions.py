@@ -135,7 +135,7 @@ def test_vtt_is_escaped(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("format", ["srt", "vtt"])
-def test_the_file_is_valid_after_every_write_and_named_when_whole(tmp_path, format):
+def test_the_file_is_valid_after_every_write_and_named_when_complete(tmp_path, format):
     ffmpeg, path = needs_ffmpeg(), tmp_path / f"Kätzchen & co.{format}"
     sink = CaptionSink(path, format)
     assert not list(tmp_path.iterdir())
@@ -199,7 +199,7 @@ def test_places_that_cannot_be_written_are_refused_at_once(tmp_path, where, why)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_an_earlier_output_stays_until_the_new_one_is_whole(tmp_path):
+def test_an_earlier_output_stays_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "a.srt"
     path.write_text("old")
     sink = CaptionSink(path, "srt")
@@ -217,7 +217,7 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_device_is_told_in_one_line():
+def test_a_full_device_is_reported_in_one_line():
     sink = CaptionSink("/dev/full", "vtt")
     with pytest.raises(SinkError, match="the disk is full"):
         sink.open(INFO)
@@ -244,7 +244,7 @@ sink.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
-def test_a_disk_that_fills_up_keeps_whole_cues(tmp_path):
+def test_a_disk_that_fills_up_keeps_complete_cues(tmp_path):
     path = tmp_path / "a.srt"
     command = [sys.executable, "-W", "error", "-c", FILL_UP, str(path)]
     out = subprocess.run(command, capture_output=True, text=True, check=True)

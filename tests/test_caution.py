@@ -10,19 +10,19 @@ from avstream.records import Narration, Sound, Window
 def step(caution: Caution, second: int, level_dbfs: float, confidence: float = 0.93, *, gap_s: float = 0.0):
     window = Window(second, second, second + 3.0, second + 2.0, second + 3.0, (), np.zeros((1, 3)), 1, gap_s)
     sounds = (Sound("bell", confidence, level_dbfs=level_dbfs),) if confidence else ()
-    told = Narration(
+    narration = Narration(
         "k", second, second, second + 3.0, second + 2.0, second + 3.0, "a bell is ringing." if sounds else "",
         sounds, level_dbfs,
     )  # fmt: skip
-    return caution.applied(window, told)
+    return caution.applied(window, narration)
 
 
-def sure(told) -> bool:
-    return told.sounds[0].confidence > POSSIBLE
+def sure(narration) -> bool:
+    return narration.sounds[0].confidence > POSSIBLE
 
 
 def test_hiss_is_no_sound_and_what_is_above_it_is():
-    """An "unidentified sound, 0.93, at -54 dBFS" was told of the room's own noise."""
+    """An "unidentified sound, 0.93, at -54 dBFS" was claimed of background noise."""
     caution = Caution()
     for second in range(20):
         step(caution, second, -54.0 + second % 2, 0.0)

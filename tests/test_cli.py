@@ -267,32 +267,32 @@ def test_a_full_disk_costs_the_file_and_not_the_run(tmp_path, movie):
     )  # fmt: skip
     assert done.returncode == 5 and "Traceback" not in done.stderr, done.stderr
     assert "a.jsonl" in done.stderr and "4 windows" in done.stdout
-    assert lines_of(tmp_path / "a.jsonl"), "what was written before stays, in whole lines"
+    assert lines_of(tmp_path / "a.jsonl"), "what was written before stays, in complete lines"
 
 
 def test_two_hundred_damaged_movies_in_one_run(tmp_path):
-    """No hang, no traceback, no crash; every copy is narrated as far as it can be read, or told of."""
+    """No hang, no traceback, no crash; every copy is narrated as far as it can be read, or reported."""
     rng = np.random.default_rng(11)
-    whole = [
-        make_movie(tmp_path / f"whole.{kind}", duration_s=2, size=(64, 48), fps=5, tone=(0, 2))
+    intact = [
+        make_movie(tmp_path / f"intact.{kind}", duration_s=2, size=(64, 48), fps=5, tone=(0, 2))
         for kind in ("mp4", "mkv", "ts", "avi")
     ]
     copies = []
     for i in range(200):
-        source = whole[i % len(whole)]
+        source = intact[i % len(intact)]
         copies.append(damage(source, tmp_path / f"damaged-{i:03d}{source.suffix}", rng))
     done = avstream_process("file", *copies, "--hop", "3", "--jsonl", tmp_path / "all.jsonl", timeout_s=280)
     assert done.returncode in (0, 3), done.stderr[-2000:]
     narrated = {line["source"] for line in lines_of(tmp_path / "all.jsonl")}
-    told = {copy.name for copy in copies if copy.name in done.stderr}
-    assert {copy.name for copy in copies} == narrated | told
+    reported = {copy.name for copy in copies if copy.name in done.stderr}
+    assert {copy.name for copy in copies} == narrated | reported
     assert len(narrated) > 100
 
 
 def test_a_movie_cut_in_half_is_narrated_and_reported(tmp_path):
-    whole = make_movie(tmp_path / "whole.mkv", duration_s=8, tone=(0, 8))
+    intact = make_movie(tmp_path / "intact.mkv", duration_s=8, tone=(0, 8))
     half = tmp_path / "half.mkv"
-    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    half.write_bytes(intact.read_bytes()[: intact.stat().st_size // 2])
     done = avstream("file", half, "--jsonl", "-")
     assert done.returncode == 0 and "cut" in done.stderr
     ends = [line["end_s"] for line in parsed(done.stdout)[0]]
@@ -301,7 +301,7 @@ def test_a_movie_cut_in_half_is_narrated_and_reported(tmp_path):
 
 def test_a_checkpoint_that_is_neither_a_folder_nor_a_hub_id_is_reported(movie):
     done = avstream("file", movie, "--audio", "whisper:no such checkpoint", "--alignment", "raw")
-    assert done.returncode == 4 and "neither a folder nor a hub id" in done.stderr
+    assert done.returncode == 4 and "expected a folder, or a hub id" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 

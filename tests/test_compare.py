@@ -87,7 +87,7 @@ def test_the_truth_is_read_in_its_layouts(tmp_path):
 @pytest.mark.parametrize("text", ["[1]", "{", '{"a": 3}', '{"a": {"x": 1}}'])
 def test_another_layout_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(SourceError, match=r"a\.json has another layout .*expected JSON"):
+    with pytest.raises(SourceError, match=r"a\.json has another layout .*write it as JSON"):
         read_truth(tmp_path / "a.json")
 
 
@@ -152,7 +152,7 @@ def test_raw_and_projected_keep_other_patches(made):
     assert kept["whisperclip:nano", "raw"] != kept["whisperclip:nano", "projected"]
 
 
-def test_two_files_of_one_name_are_told_apart(tmp_path):
+def test_two_files_of_one_name_are_kept_apart(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         make_movie(tmp_path / folder / "clip.mp4", duration_s=3.0, size=(64, 48))
@@ -258,11 +258,15 @@ def test_the_page_is_dark_where_the_reader_wants_it(made):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--out", "page.txt"], ConfigError.exit_code, "must end with .html"),
+        (["--out", "page.txt"], ConfigError.exit_code, "page that ends with .html"),
         (["--encoder", "wisper"], ConfigError.exit_code, "did you mean 'whisper'"),
-        (["--tokens", "many"], 2, "whole numbers such as 15,150"),
+        (["--tokens", "many"], 2, "integers such as 15,150"),
         (["--projection", "clap=x"], ConfigError.exit_code, "expected ENCODER=FILE for one of whisperclip:nano"),
-        (["--projection", "whisperclip:nano=no.safetensors"], ModelError.exit_code, "projection weights expected"),
+        (
+            ["--projection", "whisperclip:nano=no.safetensors"],
+            ModelError.exit_code,
+            "expected projection weights",
+        ),
         (["--truth", "none.csv"], SourceError.exit_code, "can't be read from none.csv"),
         ([], SourceError.exit_code, "movie.mp4 is not there"),
     ],

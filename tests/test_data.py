@@ -73,7 +73,7 @@ def test_the_filter_keeps_what_is_above_in_every_score_and_says_where_a_split_we
 
 
 def test_ave2_gives_scores_captions_and_three_lists(tmp_path, movie, capsys):
-    put(movie, tmp_path / "clips", "x_01.mp4", "whole.mp4")
+    put(movie, tmp_path / "clips", "x_01.mp4", "complete.mp4")
     entry = {
         "youtube_id": "x", "sample_id": "x_01", "segment_start_time": 0, "temporal_alignment_score": 10,
         "spatial_coherence_score": 9, "contextual_relevance_score": 8, "physical_causality_score": 7,
@@ -82,7 +82,7 @@ def test_ave2_gives_scores_captions_and_three_lists(tmp_path, movie, capsys):
         "speech_content": "",
     }  # fmt: skip
     (tmp_path / "data").mkdir()
-    entries = [entry, {"youtube_id": "whole", "segment_start_time": 3.0}, {"youtube_id": "gone"}]
+    entries = [entry, {"youtube_id": "complete", "segment_start_time": 3.0}, {"youtube_id": "gone"}]
     (tmp_path / "data" / "test_00000.json").write_text(json.dumps(entries))
     rows = imported(tmp_path, "ave2", tmp_path / "data", "--media", tmp_path / "clips")
     assert rows[0] == Row(
@@ -90,7 +90,7 @@ def test_ave2_gives_scores_captions_and_three_lists(tmp_path, movie, capsys):
         {"temporal": 10, "spatial": 9, "contextual": 8, "causality": 7, "visibility": 6},
         ("A man.", "Speech."), ("man",), (), ("board", "can"),
     )  # fmt: skip
-    assert (rows[1].clip, rows[1].start_s) == ("clips/whole.mp4", 3.0)
+    assert (rows[1].clip, rows[1].start_s) == ("clips/complete.mp4", 3.0)
     said = capsys.readouterr().out
     assert "1 clips are not in" in said and "such as gone_01" in said and "0 of 1 segments with scores" in said
     assert texts("['dog\\'s bark', 'none']") == ("dog's bark",)

@@ -169,7 +169,7 @@ def test_a_display_that_is_gone_fails_and_none_is_no_fault(monkeypatch):
     ("raise SystemExit('one library; two libraries')", "one library; two libraries", "try again"),
     ("raise SystemExit('X connection to :1 broken')", "the window is gone", "start this again"),
 ])  # fmt: skip
-def test_whatever_keeps_a_window_from_opening_is_told_with_its_mend(monkeypatch, tmp_path, pygame, found, fix):
+def test_whatever_keeps_a_window_from_opening_is_reported_with_its_fix(monkeypatch, tmp_path, pygame, found, fix):
     (tmp_path / "pygame.py").write_text(pygame)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("DISPLAY", ":1")
@@ -178,7 +178,7 @@ def test_whatever_keeps_a_window_from_opening_is_told_with_its_mend(monkeypatch,
     assert found in check.found and check.fix.startswith(fix)
 
 
-def test_a_package_of_a_wrong_version_is_named_with_its_mend(monkeypatch):
+def test_a_package_of_a_wrong_version_is_named_with_its_fix(monkeypatch):
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "19.0.0" if name == "av" else real(name))
     check = machine.packages()

@@ -37,7 +37,7 @@ def sound(label, seed):
 
 @pytest.fixture(autouse=True)
 def full_precision():
-    """Loading a preset lowers the precision of products for the whole process."""
+    """Loading a preset lowers the precision of products for all of the process."""
     before = torch.get_float32_matmul_precision()
     yield
     torch.set_float32_matmul_precision(before)
@@ -299,7 +299,7 @@ def test_vectors_that_are_alike_lie_together(kind):
 
 def test_the_map_answers_to_mouse_and_keyboard(probed):
     page = probed[0] / "map-whisperclip-nano-linear-probe.html"
-    told = "return document.getElementById('told').innerText"
+    details = "return document.getElementById('details').innerText"
     with browser() as shown:
         shown.requests()
         shown.open(page)
@@ -310,16 +310,16 @@ def test_the_map_answers_to_mouse_and_keyboard(probed):
             "return [r.x + r.width / 2, r.y + r.height / 2]"
         )
         shown.move_to(*spot)
-        assert shown.run(told).startswith("rain")
+        assert shown.run(details).startswith("rain")
         shown.run("document.querySelector('li button').click()")
         assert shown.run("return document.querySelectorAll('circle.dim').length") == 20
         shown.run("document.activeElement.blur()")
         while shown.run("return document.activeElement.tagName") != "svg":
             shown.press(TAB)
-        before = shown.run(told)
+        before = shown.run(details)
         shown.press("\ue014"), shown.press("\ue012"), shown.press("\ue013"), shown.press("\ue015")  # the arrows
         marked = "return [...document.querySelectorAll('circle')].findIndex(c => c.classList.contains('now'))"
-        assert 0 <= shown.run(marked) and shown.run(told) and before
+        assert 0 <= shown.run(marked) and shown.run(details) and before
         assert shown.requests() == []
-        link = shown.run("return document.querySelector('#told a').href")
+        link = shown.run("return document.querySelector('#details a').href")
         assert link.endswith(".wav") and link.startswith("file://")

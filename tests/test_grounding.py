@@ -193,7 +193,7 @@ def test_wrong_localizers_are_told(localizer, error, says):
 
 def test_a_file_that_is_no_detector_is_told(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"not a graph")
-    with pytest.raises(ModelError, match="no ONNX file that can be run"):
+    with pytest.raises(ModelError, match="can't be loaded"):
         FastestDet(tmp_path / "a.onnx")
 
 

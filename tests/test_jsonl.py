@@ -1,4 +1,4 @@
-"""JSON lines: one narration a line, whole lines only, and no noise when the reader goes."""
+"""JSON lines: one narration a line, complete lines only, and no noise when the reader goes."""
 
 import io
 import json
@@ -117,7 +117,7 @@ def test_a_reader_that_leaves_makes_one_line_and_no_noise():
     noise = child.stderr.read()
     child.stderr.close()
     assert child.wait() == SinkError.exit_code
-    assert len(noise.splitlines()) == 1 and "who read it has gone" in noise
+    assert len(noise.splitlines()) == 1 and "its reader has gone" in noise
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -161,9 +161,9 @@ def test_a_log_is_appended_to_under_its_own_name(tmp_path):
 
 def test_a_line_that_a_power_cut_left_does_not_spoil_the_next(tmp_path):
     path = tmp_path / "a.log"
-    path.write_text("whole\nhal")
+    path.write_text("done\nhal")
     logged(path, "new")
-    assert path.read_text() == "whole\nhal\nnew\n"
+    assert path.read_text() == "done\nhal\nnew\n"
 
 
 def test_a_log_is_rotated_by_size_and_nothing_is_lost(tmp_path):
@@ -212,6 +212,6 @@ def test_rotations(text, found):
 
 
 @pytest.mark.parametrize("text", ["", "week", "-1", "0", "1.2.3MB", "10 miles"])
-def test_wrong_rotations_are_told(text):
+def test_wrong_rotations_are_reported(text):
     with pytest.raises(ConfigError, match="a size such as 10MB"):
         rotation(text)

@@ -49,7 +49,7 @@ def test_who_can_listen_is_listed_with_what_is_missing(capsys):
         (["--labels", "!!"], "expected words for a sound"),
     ],
 )
-def test_wrong_options_are_told(capsys, arguments, says):
+def test_wrong_options_are_reported(capsys, arguments, says):
     with pytest.raises(SystemExit) as ended:
         cli.main(["file", "movie.mp4", *arguments])
     assert ended.value.code == 2 and says in capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_a_broker_hears_of_a_small_listeners_labels_and_of_those_that_count():
     assert len(labels_of("nano")) <= MOST_ANNOUNCED
 
 
-def test_the_vocabulary_is_whole():
+def test_the_vocabulary_is_complete():
     """Every line has words, its kinds exist, nothing is a kind of itself, and captions are written as captions are."""
     for name, entry in vocabulary.ENTRIES.items():
         assert entry.caption and entry.sentence and entry.caption.strip(".[]") == entry.caption, name

@@ -62,10 +62,10 @@ def test_wrong_claims_are_counted_and_general_ones_are_not(listener: Named) -> N
     scores[0, LABELS.index("music")] = 0.9
     scores[0, LABELS.index("flute")] = 0.6
     heard = clips.Heard(["clarinet", "clarinet", "fan"], [scores * [[1.0]], scores * 0.7, scores * 0.1])
-    told = clips.false_claims(heard, listener.thresholds)
-    assert told["claimed_0.5"] == pytest.approx(1 / 3, abs=1e-3)  # the flute of the first; "music" of both is right
-    assert told["strict_0.5"] == pytest.approx(2 / 3, abs=1e-3) and told["claimed_0.8"] == 0
-    assert told["strict_0.8"] == pytest.approx(1 / 3, abs=1e-3)
+    scores = clips.false_claims(heard, listener.thresholds)
+    assert scores["claimed_0.5"] == pytest.approx(1 / 3, abs=1e-3)  # the flute of the first; "music" of both is right
+    assert scores["strict_0.5"] == pytest.approx(2 / 3, abs=1e-3) and scores["claimed_0.8"] == 0
+    assert scores["strict_0.8"] == pytest.approx(1 / 3, abs=1e-3)
 
 
 def test_events_found_where_they_are_score_one_and_shifted_ones_do_not(listener: Named) -> None:
@@ -89,8 +89,8 @@ def test_conditions_change_the_sound_and_keep_its_length() -> None:
 
 
 def test_an_hour_counts_what_is_claimed_of_grounds(listener: Named) -> None:
-    told = conditions.hour(listener, [], [tone("bell", 0, 4)], 14)
-    assert told["all"]["windows"] == 14 and told["babble"]["claimed"] == 1 and told["quiet room"]["claimed"] == 0
+    scores = conditions.hour(listener, [], [tone("bell", 0, 4)], 14)
+    assert scores["all"]["windows"] == 14 and scores["babble"]["claimed"] == 1 and scores["quiet room"]["claimed"] == 0
 
 
 def test_windows_leave_out_what_is_silent() -> None:
@@ -101,7 +101,7 @@ def test_windows_leave_out_what_is_silent() -> None:
 
 
 def test_every_title_of_the_comparison_is_audiosets() -> None:
-    missing = {t for told in AUDIOSET.values() for t in told.split("|") if t and t not in TITLES}
+    missing = {t for titles in AUDIOSET.values() for t in titles.split("|") if t and t not in TITLES}
     assert not missing
 
 

@@ -99,7 +99,7 @@ def test_a_recording_that_cant_be_read_is_listed_and_left_out(tmp_path: Path) ->
     assert np.abs(decode(tmp_path / "rain" / "good.wav")).max() > 0.2
 
 
-def test_truth_says_label_parent_and_what_cant_be_told() -> None:
+def test_truth_says_label_parent_and_what_is_unknown() -> None:
     target, weight = targets("dog_bark")
     assert target[PLACE["dog_bark"]] == 1 and target[PLACE["/animal"]] == 1 and target.sum() == 2
     target, weight = targets("clarinet")

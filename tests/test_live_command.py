@@ -322,7 +322,7 @@ def test_json_lines_whose_reader_has_gone_end_it(movie):
         (["--camera", "0", "--config", "home.yaml"], 2, "put --camera into"),
         (["--config", "nowhere.yaml"], 2, "can't be read"),
         (["--camera", "0", "--mqtt", "mqtt://user:hunter2@hub"], 2, "AVSTREAM_MQTT_PASSWORD"),
-        (["--camera", "0", "--hop", "4"], 2, "hop must be"),
+        (["--camera", "0", "--hop", "4"], 2, "a hop above 0 s"),
         (["--camera", "nowhere.mp4", "--realtime"], 3, "nowhere.mp4"),
         (["--camera", "MOVIE", "--realtime", "--window"], 5, "DISPLAY"),
         (["--camera", "MOVIE", "--realtime", "--jsonl", "/nowhere/a.jsonl"], 5, "/nowhere"),

@@ -80,11 +80,11 @@ async def test_every_topic_is_as_the_docs_say(broker):
         patterns = [re.escape(topic).replace("<label>", "(dog_bark|rain|other)") for topic in examples]
         for topic, _, _ in ear.heard:
             assert any(re.fullmatch(pattern, topic) for pattern in patterns), topic
-        assert len(ear.all("avstream/kitchen/event")) == 2  # `continues` is not told
+        assert len(ear.all("avstream/kitchen/event")) == 2  # `continues` is not published
 
 
 @in_loop
-async def test_discovery_is_whole_and_stable(broker):
+async def test_discovery_is_complete_and_stable(broker):
     hub = hub_for(broker.port, base="home/cams")
     hub.sink("Küche", Rules(), ("dog_bark", "other"))
     async with running(hub), Ear(broker.port) as ear:
@@ -107,7 +107,7 @@ async def test_discovery_is_whole_and_stable(broker):
 
 
 @in_loop
-async def test_an_unknown_label_is_other_and_a_long_text_is_whole(broker):
+async def test_an_unknown_label_is_other_and_a_long_text_is_complete(broker):
     hub = hub_for(broker.port)
     sink = hub.sink("kitchen", Rules(), LABELS)
     sink.open(INFO)
@@ -116,9 +116,9 @@ async def test_an_unknown_label_is_other_and_a_long_text_is_whole(broker):
     sink.event(event(label="helicopter"))
     async with Ear(broker.port) as ear, running(hub):
         await until(lambda: ear.last("avstream/kitchen/event"))
-        told = json.loads(ear.last("avstream/kitchen/event"))
-        assert told["event_type"] == "other" and told["label"] == "helicopter"
-        assert told["onset"] == "2026-11-21T08:00:01.500+00:00" and told["end"] is None
+        sent = json.loads(ear.last("avstream/kitchen/event"))
+        assert sent["event_type"] == "other" and sent["label"] == "helicopter"
+        assert sent["onset"] == "2026-11-21T08:00:01.500+00:00" and sent["end"] is None
         await until(lambda: ear.last("avstream/kitchen/audio/other") == "ON")
         assert json.loads(ear.last("avstream/kitchen/narration"))["text"] == text
         assert "äöü" in ear.last("avstream/kitchen/narration")
@@ -265,7 +265,7 @@ async def test_at_the_end_what_is_owed_comes_before_goodbye(broker):
 
 
 @in_loop
-async def test_settings_are_heard_told_and_told_when_they_change_here(broker):
+async def test_settings_are_obeyed_and_published_when_they_change_here(broker):
     rules = Rules(thresholds={"rain": 0.35})
     hub = hub_for(broker.port, rules=rules, base="a/b")
     sink = hub.sink("kitchen", rules, LABELS)
@@ -325,7 +325,7 @@ async def test_an_objection_of_ours_is_answered(broker):
 
 
 @in_loop
-async def test_home_assistant_that_starts_is_told_everything_again(broker):
+async def test_home_assistant_that_starts_gets_everything_again(broker):
     hub = hub_for(broker.port)
     sink = hub.sink("kitchen", Rules(), LABELS)
     sink.open(INFO)
@@ -369,7 +369,7 @@ async def test_the_status_of_a_stream_is_corrected_too(broker):
 
 
 @in_loop
-async def test_a_narration_is_told_when_it_changes_and_without_timings(broker):
+async def test_a_narration_is_published_when_it_changes_and_without_timings(broker):
     """It was 86,000 rows a day in Home Assistant's recorder."""
     hub = hub_for(broker.port)
     sink = hub.sink("kitchen", Rules(), LABELS)
@@ -377,8 +377,8 @@ async def test_a_narration_is_told_when_it_changes_and_without_timings(broker):
     silent = replace(narration(), text="", sounds=())
     async with Ear(broker.port) as ear, running(hub):
         for second in range(20):
-            told = replace(narration(second), level_dbfs=-20.0 - second, timings_ms={"audio": 10.0 + second})
-            sink.write(told if 5 <= second < 15 else replace(silent, index=second))
+            sent = replace(narration(second), level_dbfs=-20.0 - second, timings_ms={"audio": 10.0 + second})
+            sink.write(sent if 5 <= second < 15 else replace(silent, index=second))
         await until(lambda: len(ear.all("avstream/kitchen/narration")) == 3)
         payloads = [json.loads(payload) for payload in ear.all("avstream/kitchen/narration")]
         assert [payload["index"] for payload in payloads] == [0, 5, 15]
@@ -405,8 +405,8 @@ async def test_deaf_is_not_silent(broker):
         sink.status(status(problems=(deaf,)))
         await state("can't hear", "offline")
         await until(lambda: "I can't hear" in (ear.last("avstream/kitchen/problems") or ""))
-        told = json.loads(ear.last("avstream/kitchen/problems"))
-        assert told == {"problems": ["I can't hear: the microphone was lost; check its plug"], "kinds": ["no_sound"]}
+        sent = json.loads(ear.last("avstream/kitchen/problems"))
+        assert sent == {"problems": ["I can't hear: the microphone was lost; check its plug"], "kinds": ["no_sound"]}
         sink.event(event(phase="ended"))
         sink.status(status(problems=(busy,)))
         await state("overloaded", "online")

@@ -105,8 +105,9 @@ def test_the_password_comes_from_a_file_or_the_environment(tmp_path, monkeypatch
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=words):
             Broker.parse("mqtt://me@b", password_file=path)
-    with pytest.raises(ConfigError, match="can't read"):
+    with pytest.raises(ConfigError, match="can't read") as caught:
         Broker.parse("mqtt://me@b", password_file=tmp_path / "none")
+    assert str(tmp_path / "none") in caught.value.found and caught.value.fix == "check its name and rights"
     with pytest.raises(ConfigError, match="write mqtts://"):
         Broker.parse("mqtt://b", cafile=path)
     with pytest.raises(ConfigError, match="no certificate"):
@@ -132,7 +133,7 @@ def test_stream_names_become_topics(name, slug):
 
 @pytest.mark.parametrize("secure", [False, True])
 @in_loop
-async def test_a_restarted_broker_is_told_everything_that_it_has_forgotten(tmp_path, monkeypatch, secure):
+async def test_a_restarted_broker_gets_everything_that_it_has_forgotten(tmp_path, monkeypatch, secure):
     """Also one with TLS and a password."""
     options, listener = {}, {}
     if secure:
@@ -210,17 +211,17 @@ async def test_an_outage_loses_and_reorders_nothing(tmp_path):
                     await until(lambda: json.loads(ear.last("avstream/kitchen/narration"))["index"] == 249)
                     heard = early + ear.heard
             events = [json.loads(payload) for topic, payload, _ in heard if topic == "avstream/kitchen/event"]
-            told = [(e["id"], e["phase"]) for e in events]
+            sent = [(e["id"], e["phase"]) for e in events]
             want = [(f"e{number}", phase) for number in range(250) for phase in ("began", "ended")]
-            assert list(dict.fromkeys(told)) == want
-            assert len(told) - len(want) <= mqtt.BATCH  # what was on its way when the line was cut
+            assert list(dict.fromkeys(sent)) == want
+            assert len(sent) - len(want) <= mqtt.BATCH  # what was on its way when the line was cut
             indices = [json.loads(payload)["index"] for topic, payload, _ in heard if topic.endswith("/narration")]
             assert list(dict.fromkeys(indices)) == list(range(250))
             assert hub.lost == 0
 
 
 @in_loop
-async def test_our_own_problem_is_not_told_when_it_is_over(broker):
+async def test_our_own_problem_is_not_published_when_it_is_over(broker):
     hub = hub_for(broker.port)
     sink = hub.sink("kitchen", Rules(), LABELS)
     async with running(hub):
@@ -253,8 +254,8 @@ async def test_a_long_outage_loses_the_oldest_and_counts(tmp_path, monkeypatch):
                 sink.status(status())
                 await line.repair()
                 await until(lambda: "e79" in (ear.last("avstream/kitchen/event") or ""))
-                told = [json.loads(payload)["id"] for payload in ear.all("avstream/kitchen/event")]
-                assert told == [f"e{number}" for number in range(30, 80)]
+                sent = [json.loads(payload)["id"] for payload in ear.all("avstream/kitchen/event")]
+                assert sent == [f"e{number}" for number in range(30, 80)]
                 assert json.loads(ear.last("avstream/kitchen/diagnostics"))["lost"] == 30
             assert hub.lost == 30
 
@@ -275,8 +276,8 @@ async def test_a_broker_that_hangs_is_noticed_and_nothing_is_lost(broker, monkey
         broker.resume()
         await until(lambda: not hub.problems)
         await until(lambda: len(set(ear.all("avstream/kitchen/event"))) == 30)
-        told = [json.loads(payload)["id"] for payload in ear.all("avstream/kitchen/event")]
-        assert list(dict.fromkeys(told)) == [f"e{number}" for number in range(30)]
+        sent = [json.loads(payload)["id"] for payload in ear.all("avstream/kitchen/event")]
+        assert list(dict.fromkeys(sent)) == [f"e{number}" for number in range(30)]
         await until(lambda: ear.last("avstream/status") == "online")
         await until(lambda: connections(broker.port) == 2)  # the ear's and the hub's: the dead one was closed
     assert hub.lost == 0 and connections(broker.port) == 0

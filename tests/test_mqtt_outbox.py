@@ -50,7 +50,7 @@ def test_whatever_fails_messages_arrive_in_order_and_states_are_true_in_the_end(
             arrive(message)
         box.done(batch)
     for topic in ("event", "narration"):
-        numbers = list(dict.fromkeys(number for told, number in arrived if told == topic))
+        numbers = list(dict.fromkeys(number for where, number in arrived if where == topic))
         assert numbers == sorted(numbers)
     first = {number for _, number in arrived}
     assert said - len(first) <= box.lost <= said - len(first) + 30 * 12  # one dropped may have arrived unacknowledged

@@ -367,8 +367,8 @@ def test_a_loop_has_no_seam(movie):
 def test_no_name_server_is_asked_for_a_user(monkeypatch, password):
     asked = []
     monkeypatch.setattr(address.socket, "getaddrinfo", lambda host, port: asked.append(host))
-    told = str(explain(OSError(), f"rtsp://olga:{password}@no-such-host.invalid/cam"))
-    assert "olga" not in asked and "olga" not in told and "pa" not in told.split("@")[0] and "%2F" in told
+    said = str(explain(OSError(), f"rtsp://olga:{password}@no-such-host.invalid/cam"))
+    assert "olga" not in asked and "olga" not in said and "pa" not in said.split("@")[0] and "%2F" in said
 
 
 def test_arrivals_are_placed_by_the_least_delay():

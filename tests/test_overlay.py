@@ -115,7 +115,7 @@ def test_a_box_has_its_label_near_it():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (16, 9), (33, 17), (5, 300), (300, 5)])
-def test_thumbnails_are_drawn_on_without_complaint(size):
+def test_thumbnails_are_drawn_on_without_errors(size):
     out = draw(plain(*size, 50), heatmap=np.ones((3, 3), np.float32), sounds=[DOG], caption=LONG)
     assert out.shape == (size[1], size[0], 3)
 
@@ -163,7 +163,7 @@ def test_the_hot_spot_is_outlined_on_a_picture_of_any_color(color):
         assert (near.max() + 0.05) / (near.min() + 0.05) >= 3  # WCAG for graphics
 
 
-def test_odd_heatmaps_are_drawn_on_without_complaint():
+def test_odd_heatmaps_are_drawn_on_without_errors():
     holes = np.array([[np.nan, 2.0], [-1.0, np.inf]], np.float32)
     for heat in (holes, np.ones((1, 1), np.float32), np.zeros((0, 4), np.float32)):
         assert draw(plain(64, 48, 50), heatmap=heat).shape == (48, 64, 3)
@@ -228,4 +228,4 @@ def test_a_name_is_not_put_among_other_words(box):
     edges = Overlay(640, 360, sounds=[named], crowded=359).draw(dark)
     white = (shown > 200).all(axis=2)
     assert white.any() and not white[:120].any()
-    assert (edges > 200).all(axis=2).any(), "where all is crowded it is told all the same"
+    assert (edges > 200).all(axis=2).any(), "where all is crowded it is drawn all the same"

@@ -24,13 +24,13 @@ def test_an_override_wins_and_none_does_not():
     ("name", "overrides", "says"),
     [
         ("nanno", {}, "did you mean 'nano'"),
-        ("nano", {"tokens": -1}, "0 or more, not -1"),
+        ("nano", {"tokens": -1}, "of 0 or more, found -1"),
         ("nano", {"unselected": "dropp"}, "did you mean 'drop'"),
         ("nano", {"audio": "wisper"}, "did you mean 'whisper'"),
         ("nano", {"device": "gpu"}, "unknown device 'gpu'"),
         ("nano", {"dtype": "float"}, "unknown dtype"),
         ("nano", {"prompt": "  "}, "prompt is empty"),
-        ("nano", {"threads": -2}, "threads must be"),
+        ("nano", {"threads": -2}, "threads of 0"),
         ("missing.yaml", {}, "no file"),
     ],
 )
@@ -43,9 +43,9 @@ def test_wrong_choices_are_reported(name, overrides, says):
     ("text", "says"),
     [
         ("tokns: 3", "unknown key 'tokns'; did you mean 'tokens'"),
-        ("tokens: many", "tokens must be a whole number, found 'many'; leave it out for 15"),
-        ("tokens: true", "tokens must be a whole number, found True"),
-        ("- a list", "must hold `key: value`"),
+        ("tokens: many", "expected an integer as tokens of .*mine.yaml, found 'many'; leave it out for 15"),
+        ("tokens: true", "an integer as tokens of .*, found True"),
+        ("- a list", "expected `key: value` lines in .*mine.yaml, found a list"),
         ("a: [", "not valid YAML: line 1, column 5"),
         ("description: x", "the key 'language' is missing"),
     ],
@@ -55,6 +55,20 @@ def test_a_wrong_file_is_reported(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(ConfigError, match=says):
         presets.load(str(path))
+
+
+def test_an_error_states_what_was_found_expected_and_how_to_fix_it(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("tokens: many\n")
+    with pytest.raises(ConfigError) as caught:
+        presets.load(str(path))
+    error = caught.value
+    assert (error.found, error.expected, error.fix) == (
+        "'many'", f"an integer as tokens of {path}", "leave it out for 15",
+    )  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        presets.load("nano", device="quantum")
+    assert (caught.value.found, caught.value.fix) == ("unknown device 'quantum'", "use one of auto, cpu, cuda, mps")
 
 
 def test_a_file_of_ones_own_works(tmp_path):
@@ -69,9 +83,9 @@ def test_a_file_of_ones_own_works(tmp_path):
         ({"tokens": 101}, ConfigError, "at most 100"),
         ({"audio": "clap:nano"}, ConfigError, "no clap encoder"),
         ({"audio": "whisper:nano"}, ConfigError, "no projection is shipped for whisper:nano"),
-        ({"alignment": "/no/such.safetensors"}, ModelError, "expected at /no/such"),
+        ({"alignment": "/no/such.safetensors"}, ModelError, "expected projection weights at /no/such"),
         ({"language": "/no/such/folder"}, ModelError, "config.json at /no/such/folder"),
-        ({"prompt": "see <image>"}, ConfigError, "must not contain <image>"),
+        ({"prompt": "see <image>"}, ConfigError, "contains <image>"),
         ({"device": "mps"}, ConfigError, "nano runs on the CPU only"),
     ],
 )
@@ -93,5 +107,7 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert presence("openai/whisper-small") == "not downloaded"
     assert presence("nano") == "embedded"
-    with pytest.raises(ModelError, match=r"hf download openai/whisper-small.*--preset nano"):
+    with pytest.raises(ModelError) as caught:
         resolve("openai/whisper-small", "whisper")
+    assert "is not on this machine" in caught.value.found
+    assert "hf download openai/whisper-small" in caught.value.fix and "--preset nano" in caught.value.fix

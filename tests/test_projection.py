@@ -69,8 +69,8 @@ def test_cosine_and_mse_are_their_formulas():
 
 @pytest.mark.parametrize("after", [1, 7, 12])
 def test_a_training_that_was_interrupted_ends_with_the_same_weights(tmp_path, after):
-    whole = training(tmp_path / "whole", loss="both")
-    whole.run(Stop(), lambda _: None)
+    straight = training(tmp_path / "straight", loss="both")
+    straight.run(Stop(), lambda _: None)
 
     class After:  # asks to stop after so many steps
         left = after
@@ -84,10 +84,10 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(tmp_path, af
     second.resume()
     assert second.epoch * second.steps + second.step == after
     second.run(Stop(), lambda _: None)
-    for name, value in whole.model.state_dict().items():
+    for name, value in straight.model.state_dict().items():
         assert torch.equal(second.model.state_dict()[name], value), name
-    assert same_weights(tmp_path / "whole", tmp_path / "parts")
-    timeless = [[{**line, "seconds": 0} for line in read_log(tmp_path / name)] for name in ("whole", "parts")]
+    assert same_weights(tmp_path / "straight", tmp_path / "parts")
+    timeless = [[{**line, "seconds": 0} for line in read_log(tmp_path / name)] for name in ("straight", "parts")]
     assert timeless[0] == timeless[1]
 
 

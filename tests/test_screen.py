@@ -1,4 +1,4 @@
-"""What the window shows, as pictures: what is readable at three metres, what stays, what fades, what fills the view."""
+"""The display as pictures: what is readable at three metres, what stays, what fades, what fills the view."""
 
 import itertools
 from dataclasses import replace
@@ -56,10 +56,10 @@ def status(at_s: float = FRESH_S, *problems) -> Status:
     return Status("kitchen", at_s, 0.4, 0, -20.0, problems)
 
 
-def told(*sounds: Sound, info: StreamInfo = INFO, flash: bool = False, **more) -> Screen:
+def showing(*sounds: Sound, info: StreamInfo = INFO, flash: bool = False, **more) -> Screen:
     screen = Screen(info, flash=flash)
     screen.status(status())
-    screen.tell(narration(*sounds, **more))
+    screen.write(narration(*sounds, **more))
     return screen
 
 
@@ -89,7 +89,7 @@ def arcminutes(pixels: float) -> float:
 @pytest.mark.parametrize("picture", [(360, 640), None, (2000, 40)])
 @pytest.mark.parametrize("problems", [(), (BLIND, AWAY), (DEAF, BUSY)])
 def test_every_size_of_window_and_picture_is_drawn(size, picture, problems):
-    screen = told(DOG, SIREN, heatmap=HEAT, flash=True, info=INFO if picture else EARS)
+    screen = showing(DOG, SIREN, heatmap=HEAT, flash=True, info=INFO if picture else EARS)
     for number, label in enumerate(["rain", "bell", "siren", "knock", "alarm", "speech", "piano", "rain", "bell"]):
         screen.event(event(number, label, number, None if number % 3 else number + 2.5, urgent=number in (2, 4, 6)))
     screen.status(status(FRESH_S, *problems))
@@ -119,7 +119,7 @@ def test_the_picture_is_complete_and_nothing_lies_over_it_or_over_another(size, 
 def test_in_a_small_window_picture_and_caption_win():
     layout = arrange(320, 180, (360, 640))
     assert layout.picture == (0, 0, 320, 180) and layout.history is None and layout.strip is None
-    screen, frame = told(replace(DOG, box=None)), photo(value=90)
+    screen, frame = showing(replace(DOG, box=None)), photo(value=90)
     for number in range(9):
         screen.event(event(number, "rain", number, number + 1))
     out = settled(screen, frame, (320, 180))
@@ -128,7 +128,7 @@ def test_in_a_small_window_picture_and_caption_win():
 
 
 def test_a_small_window_without_a_picture_is_never_empty():
-    quiet = settled(told(info=EARS), None, (320, 180))
+    quiet = settled(showing(info=EARS), None, (320, 180))
     assert (luminance(quiet) > 0.5).sum() > 50, "it says that it listens"
 
 
@@ -137,7 +137,7 @@ def test_words_are_large_enough_for_three_metres():
     layout = arrange(1280, 720, (360, 640))
     assert arcminutes(0.72 * layout.row) >= 10
     for info, picture in ((INFO, photo(value=90)), (EARS, None)):
-        screen = told(info=info)
+        screen = showing(info=info)
         empty = settled(screen, picture, BIG)
         screen.event(event(1, "bell", 99.0))
         box = arrange(1280, 720, picture.rgb.shape[:2] if picture else None).history
@@ -145,7 +145,7 @@ def test_words_are_large_enough_for_three_metres():
         words = (box[0], box[1], box[2], box[1] + round(1.15 * first.size))
         drawn, before = part(settled(screen, picture, BIG), words), part(empty, words)
         assert arcminutes(ink_height(np.where(drawn != before, drawn, 0))) >= 10, "ascender to descender"
-    caption = settled(told(replace(DOG, box=None)), photo(value=0), BIG)
+    caption = settled(showing(replace(DOG, box=None)), photo(value=0), BIG)
     assert arcminutes(ink_height(part(caption, layout.caption))) >= 14
 
 
@@ -159,7 +159,7 @@ def test_without_a_camera_the_history_has_the_view_and_the_newest_is_largest():
 
 def test_a_row_a_sound_shows_how_long_how_sure_and_how_old():
     def bar(confidence, onset_s, end_s) -> np.ndarray:
-        screen = told(info=EARS)
+        screen = showing(info=EARS)
         screen.event(event(1, "bell", onset_s, end_s, confidence))
         place = slots(arrange(1280, 720, None), 1)[0]
         return luminance(settled(screen, None, BIG, 400.0)[place.bar_y - 20 : place.bar_y - 1, :1000])
@@ -219,7 +219,7 @@ def test_history_forgets_the_oldest_and_not_what_goes_on():
 @pytest.mark.parametrize("info", [INFO, EARS])
 def test_all_type_of_the_history_is_legible(size, info):
     """White or light gray on dark, at 7:1 at least."""
-    screen, frame = told(info=info), photo(value=255) if info is INFO else None
+    screen, frame = showing(info=info), photo(value=255) if info is INFO else None
     screen.event(event(1, "bell", 20.0, 30.0, 0.95))
     out = part(settled(screen, frame, size), slots(arrange(*size, frame.rgb.shape[:2] if frame else None), 1)[0].box)
     panel = luminance(out)
@@ -238,15 +238,15 @@ def urgent_rows(out: np.ndarray, size=BIG) -> int:
 def test_what_is_urgent_has_its_own_line_and_no_other_sound_is_called_so():
     """The mark once stood around whatever caption there was, seconds after the urgent sound."""
     sneeze = Sound("sneeze", 0.4)
-    plain, frame = told(sneeze), photo(value=90)
-    screen = told(sneeze)
+    plain, frame = showing(sneeze), photo(value=90)
+    screen = showing(sneeze)
     screen.event(event(1, "guitar", 95.0, 98.0, urgent=True))
     out, calm = settled(screen, frame, BIG), settled(plain, frame, BIG)
     layout = arrange(1280, 720, (360, 640), 1)
     assert urgent_rows(out) > 50 and urgent_rows(calm) == 0
     caption = part(out, layout.caption)
     assert not (caption == YELLOW).all(axis=2).any(), "nothing marks the caption"
-    other = told(sneeze)
+    other = showing(sneeze)
     other.event(event(1, "siren", 95.0, 98.0, urgent=True))
     changed = part(out, layout.banners) != part(settled(other, frame, BIG), layout.banners)
     assert changed.any(), "the line has its own sound's words"
@@ -256,7 +256,7 @@ def test_what_is_urgent_has_its_own_line_and_no_other_sound_is_called_so():
 @pytest.mark.parametrize("info", [INFO, EARS])
 def test_an_urgent_line_is_larger_than_all_else_and_stays_until_it_was_seen(info):
     frame = photo(value=90) if info is INFO else None
-    screen = told(info=info)
+    screen = showing(info=info)
     screen.event(event(1, "alarm", 90.0, 95.0, urgent=True))
     layout = arrange(1280, 720, (360, 640) if frame else None, 1)
     out = settled(screen, frame, BIG)
@@ -274,7 +274,7 @@ def test_an_urgent_line_is_larger_than_all_else_and_stays_until_it_was_seen(info
 
 def test_urgent_flashes_less_than_three_times_a_second_and_not_at_all_when_unwanted():
     def flashes(flash: bool, label="alarm") -> int:
-        screen = told(flash=flash)
+        screen = showing(flash=flash)
         screen.event(event(1, label, 90.0, urgent=True))
         layout = arrange(640, 360, (360, 640), 1)
         frame = photo(value=90)
@@ -305,7 +305,7 @@ def test_what_is_wrong_fills_the_view_while_it_is_so(problem, kind, size, info):
     if kind == "picture" and info is EARS:
         return
     frame = photo(value=90) if info is INFO else None
-    screen = told(replace(DOG, box=None), info=info)
+    screen = showing(replace(DOG, box=None), info=info)
     screen.event(event(1, "bell", 20.0, 30.0))
     well = settled(screen, frame, size)
     screen.status(status(FRESH_S, problem))
@@ -326,21 +326,21 @@ def test_what_is_wrong_fills_the_view_while_it_is_so(problem, kind, size, info):
 
 
 def test_urgent_is_seen_though_something_is_wrong():
-    screen = told()
+    screen = showing()
     screen.event(event(1, "alarm", 99.0, urgent=True))
     screen.status(status(FRESH_S, DEAF))
     assert urgent_rows(settled(screen, photo(value=90), BIG)) > 50
 
 
 def test_a_broker_that_is_away_takes_the_strip_only_and_is_said_in_full():
-    screen, frame = told(), photo(value=90)
+    screen, frame = showing(), photo(value=90)
     well = settled(screen, frame, BIG)
     screen.status(status(FRESH_S, AWAY))
     ill = settled(screen, frame, BIG, 102.0, 1.0)
     layout = arrange(1280, 720, (360, 640))
     assert (part(ill, layout.strip) != part(well, layout.strip)).any()
     assert (part(ill, layout.view) == part(well, layout.view)).mean() > 0.99
-    shorter = told()
+    shorter = showing()
     shorter.status(status(FRESH_S, replace(AWAY, fix=AWAY.fix[:-1])))
     assert (part(settled(shorter, frame, BIG, 102.0, 1.0), layout.strip) != part(ill, layout.strip)).any(), "uncut"
 
@@ -368,21 +368,21 @@ def test_only_who_is_heard_says_that_it_listens():
 
 
 def test_a_caption_holds_for_two_seconds_and_does_not_jump_between_guesses():
-    screen, frame, layout = told(), photo(value=0), arrange(640, 360, (360, 640))
+    screen, frame, layout = showing(), photo(value=0), arrange(640, 360, (360, 640))
     looks = itertools.cycle([Sound("bell", 0.9), Sound("knock", 0.4), Sound("speech", 0.6)])
     seen: list[tuple[float, bytes]] = []
     for step in range(200):
         if step % 5 == 0:
-            screen.tell(narration(next(looks)))
+            screen.write(narration(next(looks)))
         out = part(screen.render(frame, (640, 360), 100 + step / 10), layout.caption)
         words = (luminance(out) > 0.3).tobytes()
         if step > 5 and (not seen or seen[-1][1] != words):
             seen.append((step / 10, words))
     changes = np.diff([at for at, _ in seen][1:])
     assert len(changes) > 5 and changes.min() >= HOLD_S - 0.05
-    brief = told(replace(DOG, box=None))
+    brief = showing(replace(DOG, box=None))
     settled(brief, frame, (640, 360), 100.0, 0.5)
-    brief.tell(narration())
+    brief.write(narration())
     assert ink_height(part(settled(brief, frame, (640, 360), 100.6, 1.2), layout.caption)) > 10, (
         "it holds in silence, too"
     )
@@ -392,7 +392,7 @@ def test_a_caption_holds_for_two_seconds_and_does_not_jump_between_guesses():
 def test_what_is_only_possible_is_less_prominent():
     def drawn(confidence: float) -> np.ndarray:
         layout = arrange(1280, 720, (360, 640))
-        return luminance(part(settled(told(Sound("knock", confidence)), photo(value=0), BIG), layout.caption))
+        return luminance(part(settled(showing(Sound("knock", confidence)), photo(value=0), BIG), layout.caption))
 
     sure, possible = drawn(0.9), drawn(0.3)
     assert possible.max() < 0.6 * sure.max()
@@ -401,14 +401,14 @@ def test_what_is_only_possible_is_less_prominent():
 
 def test_marks_fade_and_never_flash():
     """Narrations that change ten times a second turn the picture at most three times a second, in small steps."""
-    screen, frame = told(), photo(value=100)
+    screen, frame = showing(), photo(value=100)
     settled(screen, frame, (640, 360))
     looks = itertools.cycle([narration(DOG, heatmap=HEAT), narration()])
     left, top, right, bottom = arrange(640, 360, (360, 640)).picture
     seen = []
     for step in range(90):
         if step % 3 == 0:
-            screen.tell(next(looks))
+            screen.write(next(looks))
         out = screen.render(frame, (640, 360), 103 + step / 30)[top:bottom, left:right]
         seen.append(out.astype(float).mean(axis=2))
     steps = np.diff(seen, axis=0)
@@ -418,18 +418,18 @@ def test_marks_fade_and_never_flash():
     assert 1 <= np.count_nonzero(np.diff(moving)) <= 9
 
 
-def test_a_caption_goes_when_nothing_is_told_any_more():
-    screen, frame, layout = told(replace(DOG, box=None)), photo(value=90), arrange(640, 360, (360, 640))
+def test_a_caption_goes_when_nothing_is_reported_any_more():
+    screen, frame, layout = showing(replace(DOG, box=None)), photo(value=90), arrange(640, 360, (360, 640))
     assert ink_height(part(settled(screen, frame, (640, 360)), layout.caption)) > 0
     assert ink_height(part(settled(screen, frame, (640, 360), 100 + STALE_S + 1), layout.caption)) == 0
 
 
 def test_a_frozen_picture_keeps_its_marks_while_the_words_go_on():
-    screen, frame, layout = told(DOG, heatmap=HEAT), photo(), arrange(*BIG, (360, 640))
+    screen, frame, layout = showing(DOG, heatmap=HEAT), photo(), arrange(*BIG, (360, 640))
     before = settled(screen, frame, BIG)
     screen.toggle_frozen()
     settled(screen, frame, BIG, 102.1)
-    screen.tell(narration(Sound("rain", 0.9)))
+    screen.write(narration(Sound("rain", 0.9)))
     frozen = settled(screen, photo(value=0), BIG, 104.2)
     assert (part(frozen, layout.picture) == part(before, layout.picture)).all()
     assert (part(frozen, layout.caption) != part(before, layout.caption)).any()
@@ -439,7 +439,7 @@ def test_a_frozen_picture_keeps_its_marks_while_the_words_go_on():
 
 
 def test_the_heatmap_can_be_hidden_and_the_box_stays():
-    screen, frame = told(DOG, heatmap=HEAT), photo(value=100)
+    screen, frame = showing(DOG, heatmap=HEAT), photo(value=100)
     left, top, right, bottom = arrange(*BIG, (360, 640)).picture
     y, x = (top + bottom) // 2, (left + right) // 2
     shown = settled(screen, frame, BIG)
@@ -450,7 +450,7 @@ def test_the_heatmap_can_be_hidden_and_the_box_stays():
 
 
 def test_the_newest_is_what_is_muted():
-    screen = told(DOG, SIREN)
+    screen = showing(DOG, SIREN)
     assert screen.newest() == "dog_bark"  # without events, the surest
     screen.event(event(1, "rain", onset_s=90.0))
     screen.event(event(2, "siren", onset_s=80.0))
@@ -496,7 +496,7 @@ def test_the_scale_has_words_and_figures():
 
 
 def test_the_keys_are_shown_for_some_seconds():
-    screen, frame = told(), photo(value=90)
+    screen, frame = showing(), photo(value=90)
     without = settled(screen, frame, (640, 360))
     screen.show_keys(102.0)
     assert (screen.render(frame, (640, 360), 102.5) != without).mean() > 0.05
@@ -507,11 +507,11 @@ def test_marks_of_a_picture_that_is_gone_are_gone():
     """After a cut the box would be on something else; the words, and the side, go on."""
     boxed = Sound("dog_bark", 0.97, True, (0.3, 0.2, 0.6, 0.7), None, -20.0)
     before, after = photo(value=200), photo(value=40)
-    screen, plain = told(boxed, heatmap=HEAT), told(replace(boxed, box=None))
+    screen, plain = showing(boxed, heatmap=HEAT), showing(replace(boxed, box=None))
     shown = settled(screen, before, (640, 360))
     assert (shown != settled(plain, before, (640, 360))).any()
     now_s = 102.5
     assert (screen.render(after, (640, 360), now_s) == plain.render(after, (640, 360), now_s)).all()
-    screen.tell(narration(boxed, heatmap=HEAT))
+    screen.write(narration(boxed, heatmap=HEAT))
     anew = settled(screen, after, (640, 360), 103)
     assert (anew != settled(plain, after, (640, 360), 103)).any(), "a new narration has its own place"

@@ -148,7 +148,7 @@ def test_after_a_reconnect_with_another_rate_it_goes_on_at_the_first():
 
 
 def off_tone_db(sound, frequency_hz, rate):
-    """The most power beside a tone in any stretch of 4096 samples, relative to the whole: clicks are broad."""
+    """The most power beside a tone in any stretch of 4096 samples, relative to all of it: clicks are broad."""
     pieces = sound[: len(sound) // 4096 * 4096].reshape(-1, 4096) * np.blackman(4096)
     power = np.abs(np.fft.rfft(pieces)) ** 2
     near = round(frequency_hz * 4096 / rate)
@@ -173,7 +173,7 @@ def test_a_tone_does_not_click(frequency_hz):
 def test_without_drift_and_jitter_sound_passes_unchanged_however_it_is_cut():
     rng = np.random.default_rng(0)
     sound = np.convolve(rng.uniform(-0.5, 0.5, 48_000), np.hanning(9) / 4, "same").astype(np.float32)
-    wholes = []
+    outputs = []
     for size in (480, 4800, 48_000):
         steady, outs = SteadySound(), []
         for at in range(0, len(sound), size):
@@ -181,10 +181,10 @@ def test_without_drift_and_jitter_sound_passes_unchanged_however_it_is_cut():
         out = np.concatenate([piece.samples[0] for piece in outs])
         assert outs[0].monotonic_s == 5.0
         assert abs(len(sound) - len(out)) < 480  # the rest waits in the resampler
-        wholes.append(out)
-    for out in wholes:
-        both = min(len(out), len(wholes[-1]))
-        np.testing.assert_allclose(out[:both], wholes[-1][:both], atol=1e-5)
+        outputs.append(out)
+    for out in outputs:
+        both = min(len(out), len(outputs[-1]))
+        np.testing.assert_allclose(out[:both], outputs[-1][:both], atol=1e-5)
         shift = int(np.argmax(np.correlate(out[1000:9000], sound[990:9010], "valid"))) - 10
         assert abs(shift) <= 2
         level = np.sum(out[4800:40_000] ** 2) / np.sum(sound[4800:40_000] ** 2)

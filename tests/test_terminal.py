@@ -149,4 +149,4 @@ def test_a_reader_that_leaves_makes_one_line(tty):
     noise = child.stderr.read()
     child.stderr.close()
     assert child.wait() == SinkError.exit_code
-    assert noise.count("\n") == 1 and "who read it has gone" in noise
+    assert noise.count("\n") == 1 and "its reader has gone" in noise

@@ -114,8 +114,8 @@ def test_captions_boxes_and_heat_are_there_when_it_sounds_and_only_then(tmp_path
     movie = make_movie(tmp_path / "a.mp4", size=(640, 360), square=None)
     heat = np.zeros((12, 16), np.float32)
     heat[3, 3] = 1
-    told = [narration(0, 2), narration(2, 3, DOG, heatmap=heat), narration(3, 4, RAIN), narration(4, 6)]
-    for time_s, rgb in pictures(render(movie, tmp_path / "out.mp4", *told)):
+    shown = [narration(0, 2), narration(2, 3, DOG, heatmap=heat), narration(3, 4, RAIN), narration(4, 6)]
+    for time_s, rgb in pictures(render(movie, tmp_path / "out.mp4", *shown)):
         caption, boxed = rgb[280:, 200:440], rgb[30:180, 60:260]
         assert (caption.max() > 200) == (1.99 < time_s < 3.99), time_s
         assert (boxed.max() > 120) == (1.99 < time_s < 2.99), time_s
@@ -194,8 +194,8 @@ def needs_ffmpeg() -> str:
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_sound_alone_gets_a_plain_picture_with_captions(tmp_path, name, kind):
     movie = make_movie(tmp_path / name, duration_s=3, audio_rate=48000)
-    told = narration(0, 2), narration(2, 3, RAIN)
-    seen = pictures(render(movie, tmp_path / f"out.{kind}", *told))
+    shown = narration(0, 2), narration(2, 3, RAIN)
+    seen = pictures(render(movie, tmp_path / f"out.{kind}", *shown))
     assert len(seen) == pytest.approx(30, abs=1)
     for time_s, rgb in seen:
         assert np.abs(rgb[:100].astype(int) - PLAIN_COLOR).max() < 8
@@ -286,12 +286,13 @@ def test_outputs_that_cannot_be_are_refused_at_once(tmp_path):
     assert movie.stat().st_size > 1000
 
 
-def test_a_movie_that_is_gone_is_told(tmp_path):
+def test_a_movie_that_is_gone_is_reported(tmp_path):
     movie = make_movie(tmp_path / "a.mp4", duration_s=1)
     sink = VideoSink(movie, tmp_path / "out.mp4")
     movie.unlink()
-    with pytest.raises(SinkError, match="can't render"):
+    with pytest.raises(SinkError) as caught:
         sink.open(INFO)
+    assert caught.value.found.startswith("can't render") and caught.value.fix == "check the name and the folder"
     sink.close()
 
 
@@ -329,8 +330,8 @@ sink.close()
 @pytest.mark.parametrize("limit", ["none", "half", "end"])
 def test_a_full_disk_or_a_hard_kill_leaves_a_readable_part(tmp_path, kind, limit):
     movie, out = make_movie(tmp_path / "a.mp4", duration_s=12), tmp_path / f"out.{kind}"
-    whole = render(movie, tmp_path / f"whole.{kind}", *[narration(k, k + 1, RAIN) for k in range(12)]).stat().st_size
-    size = {"none": 0, "half": whole // 2, "end": whole - 50}[limit]  # the last: only the index has no room
+    full = render(movie, tmp_path / f"full.{kind}", *[narration(k, k + 1, RAIN) for k in range(12)]).stat().st_size
+    size = {"none": 0, "half": full // 2, "end": full - 50}[limit]  # the last: only the index does not fit
     command = [sys.executable, "-W", "error", "-c", RENDER, str(movie), str(out), str(size)]
     ended = subprocess.run(command, capture_output=True, text=True)
     if size:

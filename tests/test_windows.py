@@ -1,4 +1,4 @@
-"""The windower: piecewise equals whole, foci tile, nothing is lost, memory is bounded."""
+"""The windower: piecewise equals one piece, foci tile, nothing is lost, memory is bounded."""
 
 from __future__ import annotations
 
@@ -108,24 +108,24 @@ def test_windows_tile_and_lose_nothing(window_s, hop_s, length_s, start_s):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_piecewise_equals_whole(seed):
+def test_piecewise_equals_one_piece(seed):
     rng = np.random.default_rng(seed)
     sound, frames = noise(15.3, seed=seed), pictures(15.3)
-    whole = [AudioChunk(0.0, RATE, sound)]
-    want = run(frames + whole, wait_s=100.0)
+    single = [AudioChunk(0.0, RATE, sound)]
+    want = run(frames + single, wait_s=100.0)
     pieces = chunks(sound, [int(n) for n in rng.integers(1, 4000, 50)])
     same(run(shuffled(pieces, frames, rng, reach_s=4.0)), want)
 
 
-def test_piecewise_equals_whole_over_holes_and_overlaps():
+def test_piecewise_equals_one_piece_over_holes_and_overlaps():
     rng = np.random.default_rng(5)
     sound = noise(8.0)
     starts = [0.3, 1.31, 2.25, 4.0, 4.9, 5.93, 7.5, 8.2]  # jitter, a small overlap, holes, a large overlap
-    whole = [AudioChunk(s, RATE, sound[:, k * RATE : (k + 1) * RATE]) for k, s in enumerate(starts)]
+    single = [AudioChunk(s, RATE, sound[:, k * RATE : (k + 1) * RATE]) for k, s in enumerate(starts)]
     pieces = []
-    for chunk in whole:
+    for chunk in single:
         pieces += chunks(chunk.samples, [int(n) for n in rng.integers(1, 900, 20)], start_s=chunk.start_s)
-    want = run(whole, has_video=False)
+    want = run(single, has_video=False)
     assert sum(window.gap_s for window in want) > 1
     same(run(pieces, has_video=False), want)
 
@@ -243,15 +243,18 @@ def test_what_comes_before_the_start_or_is_not_announced_is_left_out():
 
 @pytest.mark.parametrize("window_s, hop_s", [(0, 1), (-1, 1), (3, 0), (3, -1), (3, 3.1), (float("nan"), 1), (3, 1e-9)])
 def test_impossible_sizes(window_s, hop_s):
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         Windower(window_s, hop_s, has_audio=True, has_video=True)
+    assert caught.value.found in (f"{window_s:g} s", f"{hop_s:g} s")
+    assert caught.value.expected.startswith(("a window longer", "a hop "))
 
 
 def test_a_change_of_rate_is_the_source_s_fault():
     windower = Windower(has_audio=True, has_video=False)
     windower.push(AudioChunk(0.0, RATE, noise(1.0)))
-    with pytest.raises(SourceError, match="resample"):
+    with pytest.raises(SourceError) as caught:
         windower.push(AudioChunk(1.0, 2 * RATE, noise(1.0)))
+    assert caught.value.found.startswith(f"{2 * RATE} Hz") and "resample" in caught.value.fix
 
 
 def test_a_watermark_closes_what_nothing_more_comes_for():

@@ -67,7 +67,7 @@ def counts(text: str) -> tuple[int, ...]:
     except ValueError:
         found = ()
     if not found or min(found) < 0:
-        raise argparse.ArgumentTypeError(f"expected whole numbers such as 15,150, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected integers such as 15,150, found {text!r}")
     return found
 
 
@@ -85,7 +85,7 @@ def compare_clips(options: argparse.Namespace) -> int:
     settings_for = partial(presets.load, options.preset, alignment=alignment, **overrides)
     choice = choice_of(options, settings_for)
     if options.out.suffix != ".html":
-        raise ConfigError(f"--out names the page, so it must end with .html; found {options.out}")
+        raise ConfigError(f"{options.out}", expected="a page that ends with .html as --out")
     page = check_output(options.out)
     truths = read_truth(options.truth) if options.truth else {}
     console = Console(stderr=True, highlight=False)
@@ -110,7 +110,7 @@ def choice_of(options: argparse.Namespace, settings_for: Any) -> Choice:
     for text in options.projection:
         spec, equals, file = text.rpartition("=")
         if not equals or spec not in encoders:
-            raise ConfigError(f"--projection {text}: expected ENCODER=FILE for one of {', '.join(encoders)}")
+            raise ConfigError(text, expected=f"ENCODER=FILE for one of {', '.join(encoders)} as --projection")
         projections[spec] = Path(file)
     return Choice(encoders, projections, options.tokens, options.start)
 

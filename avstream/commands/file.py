@@ -146,9 +146,8 @@ def check_outputs(options: argparse.Namespace) -> None:
     for option in ("srt", "vtt", "render", "events"):
         path: Path | None = getattr(options, option)
         if path is not None and len(options.movies) > 1 and not path.is_dir():
-            raise ConfigError(
-                f"--{option} {path}: {len(options.movies)} movies need an existing folder, where each gets a file"
-            )
+            expected = f"an existing folder as --{option}, where each of {len(options.movies)} movies gets a file"
+            raise ConfigError(f"{path}", "create it, or narrate the movies one by one", expected)
     targets = [target for movie in options.movies for target in outputs(movie, options).values()]
     if options.jsonl not in (None, "-"):
         targets.append(Path(options.jsonl))

@@ -167,8 +167,8 @@ def narrate(options: argparse.Namespace) -> int:
             asyncio.get_running_loop().set_default_executor(_Leaving())
             stop = await signals.stoppable(options.duration)
             services = [] if hub is None else [hub]
-            tell = partial(say_error, debug=options.debug)
-            await loop.run(streams, narrator, stop=stop, services=services, on_error=tell, on_end=summary)
+            report = partial(say_error, debug=options.debug)
+            await loop.run(streams, narrator, stop=stop, services=services, on_error=report, on_end=summary)
 
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
@@ -223,7 +223,7 @@ def open_stream(
         images = home.mqtt_images and not options.mqtt_no_images
         sinks.append(hub.sink(settings.name, rules, announced(labels, rules), images=images))
     if settings.window:
-        sinks.append(open_window(source, rules, signals, flash=not options.no_flash))
+        sinks.append(open_display(source, rules, signals, flash=not options.no_flash))
     hop_s = next((hop for hop in (options.hop, home.hop) if hop is not None), HOP_S)
     return Stream(source, sinks, policy="drop_oldest", rules=rules, hop_s=hop_s)
 
@@ -255,11 +255,11 @@ def new_path(path: str) -> Path:
     return free
 
 
-def open_window(source: LiveSource, rules: Rules, signals: Signals, *, flash: bool) -> Sink:
-    """The window of a stream; closing it ends the run. Without `flash` what is urgent stands still."""
-    from avstream.sinks.window.sink import WindowSink
+def open_display(source: LiveSource, rules: Rules, signals: Signals, *, flash: bool) -> Sink:
+    """The display of a stream; closing its window ends the run. Without `flash` what is urgent stands still."""
+    from avstream.sinks.display.sink import DisplaySink
 
-    return WindowSink(source.latest, source.now_s, closed=signals.request, mute=rules.mute, flash=flash)
+    return DisplaySink(source.latest, source.now_s, closed=signals.request, mute=rules.mute, flash=flash)
 
 
 def open_hub(options: argparse.Namespace, home: Home, rules: dict[str, Rules], model: str) -> MqttHub | None:

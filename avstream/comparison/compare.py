@@ -72,14 +72,14 @@ def read_window(path: Path, start_s: float | None) -> Window:
     try:
         if not (source.info.has_audio and source.info.has_video):
             missing = "picture" if source.info.has_audio else "sound"
-            raise SourceError(f"{path} has no {missing}: both are needed to compare")
+            raise SourceError(f"{path} has no {missing}", "compare on a movie with picture and sound")
         windower = Windower(start_s=start_s, has_audio=True, has_video=True)
         windows = [window for item in source for window in windower.push(item)]
         windows += windower.finish(source.reached_s)
     finally:
         source.close()
     if not windows or not windows[0].frames:
-        raise SourceError(f"{path} has nothing to read at {start_s:.1f} s")
+        raise SourceError(f"{path} has nothing to read at {start_s:.1f} s", "choose another --start")
     return windows[0]
 
 
@@ -144,7 +144,7 @@ def read_clips(
         name = path.name if [one.name for one in paths].count(path.name) == 1 else str(path)
         clips.append(Clip(name, path, window, frame, models.tower.encode(frame.rgb), truths.get(path.stem)))
     if not clips:
-        raise SourceError("; ".join(report["problems"]) or "no clip was given")
+        raise SourceError("; ".join(report["problems"]) or "no clip", "name clips that can be read")
     return clips
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from avstream.errors import SourceError
 
 LAYOUT = (
-    'expected JSON {"clip": ["dog"], ...}, or {"clip": {"sources": [...], "published_captions": '
+    'JSON {"clip": ["dog"], ...}, or {"clip": {"sources": [...], "published_captions": '
     '{"encoder": {"raw": "...", "projected": "..."}}}}, the release of AVE-2, or CSV lines `clip,dog;rain`'
 )
 IRREGULAR = {"men": "man", "women": "woman", "children": "child", "people": "person"}
@@ -39,9 +39,10 @@ def read_truth(path: Path) -> dict[str, Truth]:
             return {str(row["sample_id"]): Truth(tuple(map(str, _of_row(row)))) for row in clips}
         return {stem(name): _of_json(value) for name, value in clips.items()}
     except OSError as error:
-        raise SourceError(f"the truth can't be read from {path}: {error.strerror or error}") from error
+        found = f"the truth can't be read from {path}: {error.strerror or error}"
+        raise SourceError(found, "check its name and rights") from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise SourceError(f"{path} has another layout ({error}): {LAYOUT}") from error
+        raise SourceError(f"{path} has another layout ({error})", f"write it as {LAYOUT}") from error
 
 
 def stem(name: str) -> str:

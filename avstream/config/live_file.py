@@ -68,23 +68,24 @@ class Home(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         outputs = [Path(path).resolve() for path in named]
         for path in outputs:
             if outputs.count(path) > 1:
-                raise ConfigError(f"two outputs would be written to {path}: name another file")
+                raise ConfigError(f"two outputs would be written to {path}", "name another file")
 
 
 def load(path: Path) -> Home:
     """A home file. Raises ConfigError: unreadable, an unknown or missing key, a value of the wrong kind."""
     values = read_yaml(path)
     if not isinstance(values, dict) or not isinstance(values.get("streams"), dict) or not values["streams"]:
-        raise ConfigError(f"{path} must hold `streams:` with a name and settings for each, such as:\n{EXAMPLE}")
+        expected = f"`streams:` with a name and settings for each in {path}"
+        raise ConfigError("none", f"write it like this:\n{EXAMPLE}", expected)
     streams = [_stream(str(name), settings, path) for name, settings in values["streams"].items()]
     return checked({**values, "streams": streams}, Home, str(path))
 
 
 def _stream(name: str, settings: Any, path: Path) -> StreamSettings:
-    where = f"{path}: {hide(name)}"
+    where = f"the stream {hide(name)} of {path}"
     if not isinstance(settings, dict):
-        raise ConfigError(f"{where} must hold settings such as {{camera: 0}}, found {shown(settings)}")
+        raise ConfigError(shown(settings), expected=f"settings such as {{camera: 0}} for {where}")
     if "name" in settings:
-        raise ConfigError(f"{where}: leave `name` out: what the settings stand under is the stream's name")
+        raise ConfigError(f"{where} has a key `name`", "leave it out: the settings stand under the stream's name")
     numbers = {key: str(settings[key]) for key in ("camera", "mic") if type(settings.get(key)) is int}
     return checked({**settings, **numbers, "name": name}, StreamSettings, where)

@@ -52,28 +52,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raises ConfigError for a value outside its range."""
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
-                raise ConfigError(unknown(key, str(getattr(self, key)), allowed))
+                raise ConfigError(*unknown(key, str(getattr(self, key)), allowed))
         if self.audio_encoder not in FAMILIES:
-            raise ConfigError(unknown("audio encoder", self.audio_encoder, FAMILIES))
+            raise ConfigError(*unknown("audio encoder", self.audio_encoder, FAMILIES))
         if self.localizer_kind not in LOCALIZERS:
-            raise ConfigError(unknown("localizer", self.localizer_kind, LOCALIZERS))
+            raise ConfigError(*unknown("localizer", self.localizer_kind, LOCALIZERS))
         if self.localizer in ("acl", "acl:"):
             raise ConfigError(
-                "--localizer acl needs trained weights: acl:FOLDER, as python -m pipelines.train_localizer writes"
+                "--localizer acl without trained weights",
+                "give --localizer acl:FOLDER; python -m pipelines.train_localizer writes such a folder",
             )
         if self.tokens < 0:
-            raise ConfigError(f"tokens must be 0 or more, not {self.tokens}: it is how many picture patches are kept")
+            raise ConfigError(f"{self.tokens}", expected="tokens (picture patches that are kept) of 0 or more")
         if self.threads < 0:
-            raise ConfigError(f"threads must be 0 (one for each core) or more, not {self.threads}")
+            raise ConfigError(f"{self.threads}", expected="threads of 0 (one for each core) or more")
         if not self.prompt.strip():
-            raise ConfigError("the prompt is empty: leave --prompt out to use the preset's own")
+            raise ConfigError("the prompt is empty", "leave --prompt out to use the preset's own")
         check_listener(self.listener)
         if self.labels and self.listener.partition(":")[0] != "clap":
             raise ConfigError(f"labels with {self.listener}", "labels in your own words go with --listener clap")
         try:
             learned(self.labels)
         except ValueError as error:
-            raise ConfigError(f"labels: {error}") from error
+            raise ConfigError(repr(self.labels), expected="labels in words, such as kettle whistling") from error
 
     @property
     def audio_encoder(self) -> str:
@@ -124,9 +125,11 @@ def load(name: str, **overrides: Any) -> Settings:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
     if not path.is_file():
-        raise ConfigError(f"no file {path}" if path == Path(name) else unknown("preset", name, names()))
+        if path == Path(name):
+            raise ConfigError("no file", "check the name and the folder", f"a preset at {path}")
+        raise ConfigError(*unknown("preset", name, names()))
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold `key: value` lines, found {type(values).__name__}")
+        raise ConfigError(f"a {type(values).__name__}", expected=f"`key: value` lines in {path}")
     settings = checked({"name": path.stem, **values}, Settings, str(path))
     return msgspec.structs.replace(settings, **{key: value for key, value in overrides.items() if value is not None})

@@ -20,7 +20,7 @@ from avstream.wording import unknown
 T = TypeVar("T", bound=msgspec.Struct)
 WANTED = {  # the annotation of a field -> what its value must be, for people
     "str": "text",
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
     "bool": "true or false",
     "tuple[str, ...]": "a list such as [speech, bell]",
@@ -33,9 +33,12 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror or error}") from error
+        raise ConfigError(
+            f"{path} can't be read: {error.strerror or error}", "check the name and the folder"
+        ) from error
     except (yaml.YAMLError, ValueError) as error:  # a ValueError for what is no UTF-8, or no date though it looks so
-        raise ConfigError(f"{path} is not valid YAML: {_mistake(error)}") from None
+        fix = "correct it there; a text with special characters needs quotes"
+        raise ConfigError(f"{path} is not valid YAML: {_mistake(error)}", fix) from None
 
 
 def checked(values: Mapping[Any, Any], kind: type[T], where: str) -> T:
@@ -44,7 +47,7 @@ def checked(values: Mapping[Any, Any], kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_explained(str(error), values, kind)}") from None
+        raise _explained(str(error), values, kind, where) from None
 
 
 def shown(value: Any) -> str:
@@ -52,21 +55,22 @@ def shown(value: Any) -> str:
     return hide(repr(value))
 
 
-def _explained(problem: str, values: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
-    """In words: ``Expected `int`, got `str` - at `$.tokens` `` and the like, with the nearest known key."""
-    if found := re.search("unknown field `(.*)`", problem):
-        return unknown("key", hide(found[1]), kind.__struct_fields__)
-    if found := re.search("missing required field `(.*)`", problem):
-        return f"the key {found[1]!r} is missing"
-    found = re.search(r"`\$\.(\w+)", problem)
-    if not found:
-        return problem
-    field = next(field for field in msgspec.structs.fields(kind) if field.name == found[1])
+def _explained(problem: str, values: Mapping[str, Any], kind: type[msgspec.Struct], where: str) -> ConfigError:
+    """For people: ``Expected `int`, got `str` - at `$.tokens` `` and the like, with the nearest known key."""
+    if match := re.search("unknown field `(.*)`", problem):
+        found, fix = unknown("key", hide(match[1]), kind.__struct_fields__)
+        return ConfigError(f"{where}: {found}", fix)
+    if match := re.search("missing required field `(.*)`", problem):
+        return ConfigError(f"{where}: the key {match[1]!r} is missing", "add it")
+    match = re.search(r"`\$\.(\w+)", problem)
+    if not match:
+        return ConfigError(f"{where}: {problem}")
+    field = next(field for field in msgspec.structs.fields(kind) if field.name == match[1])
     annotation = kind.__annotations__[field.name].removesuffix(" | None")
-    default = "" if field.required else f"; leave it out for {field.default!r}"
-    if field.default_factory is not msgspec.NODEFAULT:
-        default = ""
-    return f"{field.name} must be {WANTED.get(annotation, annotation)}, found {shown(values[field.name])}{default}"
+    has_default = field.default is not msgspec.NODEFAULT
+    fix = f"leave it out for {field.default!r}" if has_default else ""
+    expected = f"{WANTED.get(annotation, annotation)} as {field.name} of {where}"
+    return ConfigError(shown(values[field.name]), fix, expected)
 
 
 def _mistake(error: Exception) -> str:

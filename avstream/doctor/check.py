@@ -9,7 +9,7 @@ REINSTALL = "run `pip install --force-reinstall .` in the folder that avstream w
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: `ok` is None for what is missing but not needed; `mend` is one line, "" where nothing is to do."""
+    """One line: `ok` is None for what is missing but not needed; `fix` is one line, "" where there is nothing to do."""
 
     name: str
     ok: bool | None

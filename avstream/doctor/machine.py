@@ -72,7 +72,7 @@ def has_codec(codec: Any, name: str, mode: str) -> bool:
 
 def display() -> Check:
     """A screen for --window, by opening one for a moment."""
-    from avstream.sinks.window.sink import check_display, lacks_display
+    from avstream.sinks.display.sink import check_display, lacks_display
 
     if lacks_display():
         found = "Wayland without X" if os.environ.get("WAYLAND_DISPLAY") else "DISPLAY is not set"

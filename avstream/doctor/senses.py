@@ -14,7 +14,7 @@ from avstream.doctor.check import Check
 from avstream.errors import AvstreamError
 
 LISTEN_S = 3.0
-QUIET_DBFS = -60.0  # a room with a person who speaks is louder
+QUIET_DBFS = -60.0  # a person who speaks nearby is louder
 NOTHING_DBFS = -119.0  # digital silence: no microphone's own noise is so low
 LOOK_S = 15.0  # for a first picture
 NEEDS_MIB = 350  # of memory for one stream with nano and an HD camera, by `python -m tests.soak`
@@ -82,7 +82,7 @@ def camera(address: str) -> Check:
 
 
 def memory() -> Check:
-    """Whether there is room for a stream, and for how many."""
+    """Whether the memory is enough for a stream, and for how many."""
     free_mib = free_memory_mib()
     if free_mib is None:
         return Check("memory", None, "how much is free is not known here", f"a stream needs {NEEDS_MIB} MB")

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-WEIGHT = 600  # semibold: thin strokes vanish across a room
+WEIGHT = 600  # semibold: thin strokes vanish at three meters
 INK = (255, 255, 255)
 QUIET = (212, 212, 218)  # type of less weight: 7:1 still
 FAINT = (168, 168, 178)  # what is only possible: 7:1 on PAPER
@@ -192,30 +192,30 @@ def line_width(runs: Line, size: int) -> float:
     return sum(text_width(run.words, max(1, round(run.share * size))) for run in runs)
 
 
-def wrapped(words: str, size: int, room: float) -> list[str]:
-    """`words` in lines of at most `room` pixels, broken between words; one that is longer has a line of its own."""
+def wrapped(words: str, size: int, limit: float) -> list[str]:
+    """`words` in lines of at most `limit` pixels, broken between words; one that is longer has a line of its own."""
     lines: list[str] = []
     for word in words.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, size) <= room:
+        if lines and text_width(longer, size) <= limit:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
 
 
-def fit_size(lines: Sequence[str], target: float, room: float) -> int:
-    """The largest font size up to `target` at which every line is at most `room` pixels wide."""
+def fit_size(lines: Sequence[str], target: float, limit: float) -> int:
+    """The largest font size up to `target` at which every line is at most `limit` pixels wide."""
     size = max(6, round(target))
     widest = max(text_width(line, size) for line in lines)
-    return size if widest <= room else max(6, int(size * room / widest))
+    return size if widest <= limit else max(6, int(size * limit / widest))
 
 
-def shortened(words: str, size: int, room: float) -> str:
-    """`words`, with an ellipsis for what does not fit into `room` pixels."""
-    if text_width(words, size) <= room:
+def shortened(words: str, size: int, limit: float) -> str:
+    """`words`, with an ellipsis for what does not fit into `limit` pixels."""
+    if text_width(words, size) <= limit:
         return words
     kept = words
-    while kept and text_width(kept + "…", size) > room:
+    while kept and text_width(kept + "…", size) > limit:
         kept = kept[:-1].rstrip()
     return kept + "…"

@@ -107,7 +107,7 @@ def caption_patch(lines: tuple[Line, ...], layout: Layout) -> Patch | None:
     left, top, right, bottom = layout.caption
     wide, high = right - left, bottom - top
     most = 0.34 * high if layout.over else 0.94 * high
-    target = CAPTION * layout.window[1] * (1.3 if layout.over else 2.0 if layout.history is None else 1.0)
+    target = CAPTION * layout.size[1] * (1.3 if layout.over else 2.0 if layout.history is None else 1.0)
     size = max(6, round(min(target, most / (STEP * len(lines)))))
     widest = max(line_width(line, size) for line in lines)
     if widest > 0.94 * wide:

@@ -1,4 +1,4 @@
-"""What sounded lately, for people across a room: a row for each sound, the newest first, and what is urgent until seen.
+"""What sounded lately: a row for each sound, the newest first, and what is urgent until seen.
 
 Pure: it draws nothing and reads no clock but the stream's time that it is given.
 """
@@ -72,7 +72,7 @@ class History:
         return self._rows(lambda event: self._waits(event, now_s), now_s, epoch_s)
 
     def rows(self, now_s: float, epoch_s: float | None, count: int) -> tuple[Row, ...]:
-        """The other sounds, a row each, the newest first; where there is no room for all, what goes on stays."""
+        """The other sounds, a row each, the newest first; where not all fit, what goes on stays."""
         waiting = {event.label for event in self._events.values() if self._waits(event, now_s)}
         rows = self._rows(lambda event: event.label not in waiting, now_s, epoch_s)
         kept = {row.label for row in sorted(rows, key=lambda row: not row.going)[:count]}
@@ -113,7 +113,7 @@ def _row(events: Sequence[SoundEvent], now_s: float, epoch_s: float | None) -> R
 
 
 def span(seconds: float) -> str:
-    """`8 s`, `45 s`, `3 min`: as exact as people want it, and no second hand that runs in the corner of an eye."""
+    """`8 s`, `45 s`, `3 min`: as exact as people want it, and no second hand that distracts."""
     if seconds < 10:
         return f"{max(1, round(seconds))} s"
     if seconds < 60:

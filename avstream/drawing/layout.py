@@ -1,4 +1,4 @@
-"""Where things go in a window of a given size: pixels, nothing drawn.
+"""Where things go in a display window of a given size: pixels, nothing drawn.
 
 Made to be read from three metres. From the top: a strip that says whether it listens and how loud it is, a banner for
 each urgent sound, then the picture with the caption below it and the history in a column beside it (in a tall window
@@ -26,9 +26,9 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Places in pixels. `row` is the type's size in the history; `strip`, `history` are None where there is no room."""
+    """Places in pixels. `row` is the type's size in the history; `strip`, `history` are None where they don't fit."""
 
-    window: tuple[int, int]  # width, height
+    size: tuple[int, int]  # of the display window: width, height
     row: int
     gap: int
     strip: Box | None
@@ -47,7 +47,7 @@ class Layout:
 
 @lru_cache(maxsize=8)
 def arrange(width: int, height: int, picture: tuple[int, int] | None, banners: int = 0) -> Layout:
-    """The layout of a window for a picture of (height, width) pixels, or for sound alone."""
+    """The layout of a display window for a picture of (height, width) pixels, or for sound alone."""
     row = max(SMALLEST, round(ROW * min(height, 0.62 * width)))
     gap = max(2, round(0.016 * min(width, height)))
     is_small = height < SMALL[0] or width < SMALL[1]
@@ -57,9 +57,9 @@ def arrange(width: int, height: int, picture: tuple[int, int] | None, banners: i
     banner_box = (0, top, width, top + deep)
     view = (0, top + deep, width, height)
     if is_small:
-        whole = (0, 0, width, height)
-        box = inside(whole, picture) if picture else (0, 0, 0, 0)
-        return Layout((width, height), row, gap, None, banner_box, box, whole, picture is not None, None, view)
+        full = (0, 0, width, height)
+        box = inside(full, picture) if picture else (0, 0, 0, 0)
+        return Layout((width, height), row, gap, None, banner_box, box, full, picture is not None, None, view)
     top += deep
     if picture is None:
         history = (gap, top, width - gap, height - gap)
@@ -77,9 +77,9 @@ def arrange(width: int, height: int, picture: tuple[int, int] | None, banners: i
     return Layout((width, height), row, gap, strip, banner_box, box, caption, False, history, view)
 
 
-def inside(room: Box, picture: tuple[int, int]) -> Box:
-    """The largest box of a picture's shape in a room, at its top, in the middle of its width."""
-    left, top, right, bottom = room
+def inside(space: Box, picture: tuple[int, int]) -> Box:
+    """The largest box of a picture's shape in a space, at its top, in the middle of its width."""
+    left, top, right, bottom = space
     scale = min((right - left) / picture[1], (bottom - top) / picture[0])
     wide = min(right - left, max(1, round(scale * picture[1])))
     high = min(bottom - top, max(1, round(scale * picture[0])))

@@ -58,9 +58,9 @@ def _fits(text: str) -> bool:
 class Overlay:
     """What one narration looks like on pictures of `width` x `height` pixels, drawn once, blended often.
 
-    `heatmap` is float32 (rows, columns) in [0, 1] over the whole picture. A sound with a box is framed, with an outline
-    outlined; one that is to the left or the right, without a box or not in view, has an arrow at that edge, and one
-    that is off-screen and to no side is named at the top.
+    `heatmap` is float32 (rows, columns) in [0, 1] over all of the picture. A sound with a box is framed, one with
+    an outline is outlined; one that is to the left or the right, without a box or not in view, has an arrow at that
+    edge, and one that is off-screen and to no side is named at the top.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ def _draw_arrow(layer: Layer, way: int) -> None:
 
 
 def target_size(width: int, height: int) -> float:
-    """The font size in pixels that reads well across a room."""
+    """The font size in pixels that reads well from three meters."""
     return max(11.0, 0.062 * min(height, 1.3 * width))
 
 
@@ -192,12 +192,12 @@ def caption_layout(
     lines: Sequence[str], width: int, height: int, target: float | None = None
 ) -> tuple[Sequence[str], int]:
     """The lines and their font size: in a narrow picture one line becomes two rather than small."""
-    target, room = target or target_size(width, height), 0.92 * width - 0.06 * min(width, height)
-    size = fit_size(lines, target, room)
+    target, limit = target or target_size(width, height), 0.92 * width - 0.06 * min(width, height)
+    size = fit_size(lines, target, limit)
     if len(lines) == 1 and size < round(target):
         halves = wrap_caption(lines[0], max(4, (len(lines[0]) + 10) // 2))
         if len(halves) == 2 and "…" not in halves[-1]:
-            taller = fit_size(halves, target, room)
+            taller = fit_size(halves, target, limit)
             if taller > size:
                 return halves, taller
     return lines, size
@@ -212,7 +212,7 @@ def draw(
 ) -> Picture:
     """A narrated copy of `rgb`, uint8 (H, W, 3); with nothing to draw, `rgb` itself.
 
-    `heatmap` is float32 (rows, columns) in [0, 1] over the whole picture. For many pictures use `Overlay`.
+    `heatmap` is float32 (rows, columns) in [0, 1] over all of the picture. For many pictures use `Overlay`.
     """
     height, width = rgb.shape[:2]
     return Overlay(width, height, heatmap=heatmap, sounds=sounds, caption=caption).draw(rgb)

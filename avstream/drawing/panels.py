@@ -34,14 +34,14 @@ def strip_patch(mark: Mark, words: str, box: Box, size: int) -> Patch | None:
     left, top, right, bottom = box
     layer, middle = Layer(max(1, right - left), bottom - top), (bottom - top) / 2
     indent = 0.0 if mark == "none" else 1.5 * size
-    room = layer.width - indent - 0.5 * size
+    limit = layer.width - indent - 0.5 * size
     _draw_mark(layer, mark, 0.7 * size, middle, size)
-    if text_width(words, size) <= room:
+    if text_width(words, size) <= limit:
         layer.text(words, indent, middle, size, INK, "left")
         return layer.finished(left, top)
     small = max(10, round(0.68 * size))
-    lines = wrapped(words, small, room)
-    lines = [lines[0], *([shortened(" ".join(lines[1:]), small, room)] if lines[1:] else [])]
+    lines = wrapped(words, small, limit)
+    lines = [lines[0], *([shortened(" ".join(lines[1:]), small, limit)] if lines[1:] else [])]
     for at, line in enumerate(lines):
         layer.text(line, indent, middle + (at - (len(lines) - 1) / 2) * 1.2 * small, small, INK, "left")
     return layer.finished(left, top)
@@ -66,11 +66,11 @@ def problem_patch(problems: Sequence[Problem], box: Box) -> Patch | None:
     layer, thick = Layer(wide, high), max(2, min(wide, high) // 60)
     layer.panel(0, 0, wide, high, 0, PAPER, 1.0)
     layer.frame(0, 0, wide, high, thick)
-    room, size = wide - 6 * thick - 0.04 * wide, round(0.2 * high)
+    limit, size = wide - 6 * thick - 0.04 * wide, round(0.2 * high)
     while True:
-        lines = [line for problem in problems for line in _problem_lines(problem, size, room)]
+        lines = [line for problem in problems for line in _problem_lines(problem, size, limit)]
         tall = sum(STEP * one for _, one, _ in lines)
-        if size <= 10 or (tall <= 0.92 * high and all(text_width(words, one) <= room for words, one, _ in lines)):
+        if size <= 10 or (tall <= 0.92 * high and all(text_width(words, one) <= limit for words, one, _ in lines)):
             break
         size -= max(1, size // 12)
     y = max(0.0, (high - tall) / 2)
@@ -80,18 +80,18 @@ def problem_patch(problems: Sequence[Problem], box: Box) -> Patch | None:
     return layer.finished(left, top)
 
 
-def _problem_lines(problem: Problem, size: int, room: float) -> list[tuple[str, int, Color]]:
+def _problem_lines(problem: Problem, size: int, limit: float) -> list[tuple[str, int, Color]]:
     """(words, type size, color) of each line."""
     head, body = max(8, round(HEAD * size)), max(8, round(BODY * size))
     found, fix = (f"{words[:1].upper()}{words[1:]}." if words else "" for words in (problem.found, problem.fix))
     parts = ((headline(problem), head, ACCENT), (found, body, QUIET), (fix, body, INK))
-    return [(line, one, color) for words, one, color in parts if words for line in wrapped(words, one, room)]
+    return [(line, one, color) for words, one, color in parts if words for line in wrapped(words, one, limit)]
 
 
 def keys_panel(layout: Layout, right: float, bottom: float) -> Patch | None:
     """What each key does, on a panel that ends there."""
     size = layout.small
-    layer, step = Layer(*layout.window), 1.55 * size
+    layer, step = Layer(*layout.size), 1.55 * size
     first = max(text_width(key, size) for key, _ in KEYS) + size
     wide = first + max(text_width(words, size) for _, words in KEYS) + 2 * size
     left, top = max(0.0, right - wide), max(0.0, bottom - step * len(KEYS) - size)
@@ -106,8 +106,8 @@ def keys_panel(layout: Layout, right: float, bottom: float) -> Patch | None:
 def message_panel(words: str, layout: Layout, middle_x: float, middle_y: float) -> Patch | None:
     """One line that says what just happened."""
     size = layout.small
-    layer = Layer(*layout.window)
-    words = shortened(words, size, 0.9 * layout.window[0])
+    layer = Layer(*layout.size)
+    words = shortened(words, size, 0.9 * layout.size[0])
     half = text_width(words, size) / 2 + size
     layer.panel(middle_x - half, middle_y - size, middle_x + half, middle_y + size, size, opacity=0.94)
     layer.text(words, middle_x, middle_y, size)

@@ -1,4 +1,4 @@
-"""What the window shows, as a picture of any size: the live picture, what sounds and where, and what sounded before.
+"""What the display shows, as a picture of any size: the live picture, what sounds and where, and what sounded before.
 
 Pure: it opens no window and reads no clock but the stream's time that it is given.
 """
@@ -33,7 +33,7 @@ LATE_S = 2.0  # behind, from which on it is shown
 
 
 class Screen:
-    """The state of one stream's window. Times are the stream's own; a caller with threads must lock around it."""
+    """The state of one stream's display. Times are the stream's own; a caller with threads must lock around it."""
 
     def __init__(self, info: StreamInfo, *, flash: bool = True) -> None:
         self._epoch_s, self._has_video, self._flash = info.epoch_s, info.has_video, flash
@@ -41,7 +41,7 @@ class Screen:
         self._history = History()
         self._narration: Narration | None = None
         self._look = NOTHING
-        self._told_s: float | None = None  # when the narration was first shown
+        self._shown_s: float | None = None  # when the narration was first shown
         self._frozen: tuple[VideoFrame | None, Look] | None = None
         self._message, self._message_until_s, self._keys_until_s = "", -1.0, -1.0
         self._marks, self._caption, self._meter = Marks(), Caption(), meter.Meter()
@@ -53,9 +53,9 @@ class Screen:
 
     # What it is given
 
-    def tell(self, narration: Narration) -> None:
+    def write(self, narration: Narration) -> None:
         """Show a narration from now on."""
-        self._narration, self._told_s = narration, None
+        self._narration, self._shown_s = narration, None
         self._see()
 
     def event(self, event: SoundEvent) -> None:
@@ -120,10 +120,10 @@ class Screen:
     # What is seen
 
     def render(self, picture: VideoFrame | None, size: tuple[int, int], now_s: float) -> Picture:
-        """The window's content at `now_s`: RGB uint8 (height, width, 3) for a `size` of (width, height) pixels."""
-        if self._told_s is None:
-            self._told_s = now_s
-        fresh = now_s - self._told_s <= STALE_S
+        """The display's content at `now_s`: RGB uint8 (height, width, 3) for a `size` of (width, height) pixels."""
+        if self._shown_s is None:
+            self._shown_s = now_s
+        fresh = now_s - self._shown_s <= STALE_S
         if picture is not None and not self.frozen and self._is_cut(picture):
             self._misplace()
         look = self._look if fresh else NOTHING
@@ -249,7 +249,7 @@ class Screen:
         return "dot", " · ".join(words)
 
     def _draw_history(self, out: Picture, layout: Layout, now_s: float) -> None:
-        """A row for each sound, as many as there is room for."""
+        """A row for each sound, as many as fit."""
         places = timeline.slots(layout, timeline.MOST_ROWS)
         rows = self._history.rows(now_s, self._epoch_s, len(places))
         for at, (row, place) in enumerate(zip(rows, places, strict=False)):

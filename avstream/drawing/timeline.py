@@ -39,7 +39,7 @@ class Slot:
 
 
 def slots(layout: Layout, count: int) -> list[Slot]:
-    """Places for up to `count` rows, the first one the largest; as many as there is room for."""
+    """Places for up to `count` rows, the first one the largest; as many as fit."""
     if layout.history is None:
         return []
     left, top, right, bottom = layout.history
@@ -57,7 +57,7 @@ def slots(layout: Layout, count: int) -> list[Slot]:
 
 
 def axis_height(layout: Layout) -> int:
-    """The room for the words below the bars."""
+    """The place of the words below the bars."""
     return round(1.3 * layout.small)
 
 
@@ -66,8 +66,8 @@ def row_patch(row: Row, slot: Slot) -> Patch | None:
     left, top, right, bottom = slot.box
     layer, size = Layer(right - left, bottom - top), slot.size
     tail = (Run(f"{row.when}, {row.lasted}", 1.0, INK if row.going else QUIET),)
-    room = right - left - (line_width(tail, slot.tail) + slot.tail if slot.wide else 0)
-    words = fitted(row_words(row), size, room)
+    limit = right - left - (line_width(tail, slot.tail) + slot.tail if slot.wide else 0)
+    words = fitted(row_words(row), size, limit)
     layer.line(words, 0, 0.62 * size, size)
     if slot.wide:
         layer.line(tail, right - left, 0.62 * size + 0.36 * (size - slot.tail), slot.tail, "right")
@@ -92,12 +92,12 @@ def hedged(hedge: str, words: str, color: tuple[int, int, int] = INK) -> Line:
     return (Run(hedge, HEDGE, QUIET), Run(words, 1.0, color))
 
 
-def fitted(line: Line, size: int, room: float) -> Line:
+def fitted(line: Line, size: int, limit: float) -> Line:
     """The line in smaller type when it is too wide."""
     wide = line_width(line, size)
-    if wide <= room:
+    if wide <= limit:
         return line
-    share = max(0.3, 0.98 * room / wide)
+    share = max(0.3, 0.98 * limit / wide)
     return tuple(Run(run.words, share * run.share, run.color) for run in line)
 
 
@@ -145,7 +145,7 @@ def empty_patch(layout: Layout) -> Patch | None:
 
 
 def banner_patch(row: Row, layout: Layout, at: int, count: int, *, bright: bool) -> Patch | None:
-    """The line of an urgent sound that nobody has seen yet: the whole width, larger than all else."""
+    """The line of an urgent sound that nobody has seen yet: the full width, larger than all else."""
     left, top, right, bottom = layout.banners
     high = (bottom - top) // count
     if high < 8:

@@ -27,6 +27,7 @@ from avstream.errors import ModelError
 RATE_HZ = KALDI_RATE_HZ
 MEAN, TWICE_STD = 15.41663, 2 * 6.55582  # of AudioSet's log filterbank, as BEATs was trained with
 FILE = "the weights of a BEATs iter3+ (BEATs_iter3_plus_*.pt)"
+USE = "use BEATs iter3+"
 LAYERS_OF_ACL = (3, 7, 11)  # counted from 0
 # what the published checkpoints have, and what this file writes out; another value is another network
 ONLY = {"activation_fn": "gelu", "layer_norm_first": False, "relative_position_embedding": True, "gru_rel_pos": True}
@@ -56,7 +57,7 @@ class BeatsConfig:
         """Take what is needed out of a checkpoint's `cfg`. Raises ModelError for another kind of network."""
         for key, value in ONLY.items():
             if cfg.get(key, value) != value:
-                raise ModelError(f"expected a BEATs with {key} = {value!r}, found {cfg[key]!r}; use BEATs iter3+")
+                raise ModelError(f"{cfg[key]!r}", USE, f"a BEATs with {key} = {value!r}")
         return cls(**{f.name: cfg[f.name] for f in fields(cls) if f.name in cfg})
 
 
@@ -245,7 +246,7 @@ def load_beats(path: Path) -> Beats:
     cfg, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     config = BeatsConfig.read(cfg)
     if config.encoder_layers <= max(LAYERS_OF_ACL):
-        raise ModelError(f"{path}: expected at least 12 blocks, found {config.encoder_layers}; use BEATs iter3+")
+        raise ModelError(f"{config.encoder_layers}", USE, f"a BEATs with at least 12 blocks at {path}")
     with torch.device("meta"):
         model = Beats(config)
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
@@ -258,7 +259,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         return dict(file["cfg"]), dict(file["model"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: expected 'cfg' and 'model', found another layout; use BEATs_iter3_plus") from error
+        raise ModelError("another layout", USE, f"'cfg' and 'model' in {path}") from error
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -267,6 +268,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             return json.loads((file.metadata() or {})["cfg"]), {key: file.get_tensor(key) for key in file.keys()}
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"expected {FILE} at {path}: {error}") from error
+        raise ModelError(f"none ({error})", USE, f"{FILE} at {path}") from error
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{path}: expected BEATs' cfg as JSON in the metadata, found none") from error
+        raise ModelError("none", USE, f"BEATs' cfg as JSON in the metadata of {path}") from error

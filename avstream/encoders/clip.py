@@ -25,7 +25,7 @@ class ClipTower:
         Raises ModelError for a layout that is not known.
         """
         if layer >= 0:
-            raise ModelError(f"expected a vision_feature_layer counted from the end, such as -2; found {layer}")
+            raise ModelError(f"{layer}", expected="a vision_feature_layer counted from the end, such as -2")
         config: Any = tower.config
         self._tower = tower.eval()
         if layer < -1:

@@ -69,7 +69,7 @@ def fit(model: Net, state: Mapping[str, Tensor], path: Path, expected: str) -> N
     if shapes:
         problems.append(f"of another shape: {named(shapes)}")
     if problems:
-        raise ModelError(f"{path} does not fit: expected {expected}; keys {'; '.join(problems)}")
+        raise ModelError(f"keys {'; '.join(problems)}", "use the official file", f"{expected} at {path}")
     values = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     model.load_state_dict(values, strict=True, assign=True)
     return model.eval().requires_grad_(False)

@@ -35,7 +35,7 @@ class AstListener:
         try:
             self.labels = by_titles(titles)
         except ValueError as error:
-            raise ModelError(f"{checkpoint}: {error}") from error
+            raise ModelError(f"{checkpoint}: {error}", "use a checkpoint that was trained on AudioSet") from error
         self._calibration = Calibration.shipped("ast")
         self.calibration = self._calibration.words
         self.thresholds: dict[str, float] = {}

@@ -39,8 +39,9 @@ class Calibration:
             return Calibration(labels, _pair(values["others"]), f"calibrated on {values['fitted_on']}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
-                f"{path} is no calibration: {' '.join(str(error).split())}; expected JSON with fitted_on, labels "
-                "{name: [scale, bias]} and others [scale, bias], as `python -m pipelines.calibrate_listener` writes it"
+                f"{path} is no calibration: {' '.join(str(error).split())}",
+                "write one with `python -m pipelines.calibrate_listener`: JSON with fitted_on, labels "
+                "{name: [scale, bias]} and others [scale, bias]",
             ) from error
 
     @staticmethod

@@ -11,7 +11,7 @@ from avstream.listeners.base import Listener
 from avstream.listeners.files import cache_folder
 from avstream.listeners.names import AUTO, PREFERRED, folder_of
 
-YAMNET_FROM = "google/yamnet on Kaggle Models has it (TensorFlow Lite, classification)"
+YAMNET_FROM = "get google/yamnet from Kaggle Models (TensorFlow Lite, classification)"
 
 
 def open_listener(spec: str, threads: int = 1, progress: Callable[[str], None] = lambda _: None) -> Listener:
@@ -45,8 +45,8 @@ def _yamnet(file: str, threads: int) -> Listener:
     path = Path(file).expanduser() if file else yamnet_file()
     if not file and not path.is_file():
         raise ModelError(
-            f"YAMNet's .tflite file is not at {path}: {YAMNET_FROM}; put it there, or give its place with "
-            "--listener yamnet:FILE"
+            f"YAMNet's .tflite file is not at {path}",
+            f"{YAMNET_FROM} and put it there, or give its place with --listener yamnet:FILE",
         )
     return YamnetListener(path, threads=threads)
 

@@ -36,8 +36,10 @@ class Pinned:
             remembered.add(self, digest)
         elif digest != wanted:
             raise ModelError(
-                f"{path} is not the file that was expected: its SHA-256 is {digest}, expected {wanted}; delete it to "
-                f"download it again, or, if it was changed on purpose, its line in {Remembered.place()}"
+                f"one with {digest}",
+                "delete it to download it again, or, if it was changed on purpose, delete its line in "
+                f"{Remembered.place()}",
+                f"{path} with the SHA-256 {wanted}",
             )
         return path
 
@@ -63,20 +65,22 @@ class Pinned:
             files = [file for file in info.siblings or [] if Path(file.rfilename).match(self.pattern)]
             if len(files) != 1:
                 names = [file.rfilename for file in files]
-                raise ModelError(f"expected one {self.pattern} in {self.repository} of the hub, found {names}")
+                expected = f"one {self.pattern} in {self.repository} of the hub"
+                raise ModelError(f"{names}", "use another --listener", expected)
             path = Path(hf_hub_download(self.repository, files[0].rfilename, revision=info.sha))
         except HfHubHTTPError as error:
             reason = " ".join(str(error).split("\n")[0].split())
-            raise ModelError(f"the hub does not give {self.repository!r}: {reason}") from error
+            found = f"the hub does not give {self.repository!r}: {reason}"
+            raise ModelError(found, "try again later, or use --listener nano, which needs no download") from error
         except (OSError, httpx.HTTPError, LocalEntryNotFoundError) as error:
             raise ModelError(
-                f"{self.repository!r} is not on this machine and the hub can't be reached; with a network, run "
-                f"`hf download {self.repository} --include '{self.pattern}'`, or use --listener nano, which needs no "
-                "download"
+                f"{self.repository!r} is not on this machine and the hub can't be reached",
+                f"with a network, run `hf download {self.repository} --include '{self.pattern}'`, or use "
+                "--listener nano, which needs no download",
             ) from error
         stated = files[0].lfs.sha256 if files[0].lfs else None
         if stated and hashlib.sha256(path.read_bytes()).hexdigest() != stated:
-            raise ModelError(f"{path} was damaged on its way: it is not what the hub says it has; delete it, try again")
+            raise ModelError(f"{path} was damaged on its way: it is not what the hub has", "delete it and try again")
         return path
 
 

@@ -32,11 +32,12 @@ def check(spec: str) -> None:
     if spec == AUTO or name in TAKES_FILE or (name in NAMES and not file):
         return
     if name in NAMES:
-        raise ConfigError(f"--listener {name} takes no file; {', '.join(TAKES_FILE)} do")
+        raise ConfigError(f"--listener {name} takes no file", f"leave it out; {', '.join(TAKES_FILE)} take one")
     if not is_file(spec):
         from avstream.wording import unknown
 
-        raise ConfigError(f"{unknown('listener', spec, NAMES)}, or the path of a .tflite file or a listener's folder")
+        found, fix = unknown("listener", spec, NAMES)
+        raise ConfigError(found, f"{fix}, or the path of a .tflite file or a listener's folder")
     if (path := Path(spec).expanduser()).suffix != ".tflite" and (folder_of(path) / nano.FILES[1]).is_file():
         labels_of(spec)
 

@@ -15,12 +15,13 @@ import numpy as np
 
 from avstream import vocabulary
 from avstream.errors import ModelError
+from avstream.graphs import expect, session
 from avstream.listeners.base import Floats, Heard
-from avstream.listeners.onnx import expect, session
 
 SHIPPED = Path(__file__).parents[1] / "models" / "nano" / "listener"
 FILES = ("listener.onnx", "listener.json")
 OUTPUTS = ("frames", "clip", "parent_frames", "parent_clip", "embedding")
+EXPORT = "export it again: python -m pipelines.train_listener writes such folders"
 
 
 class NanoListener:
@@ -38,9 +39,10 @@ class NanoListener:
             self.calibration = f"calibrated in training, version {about['version']}"
             self._window = round(float(about["window_s"]) * self.rate_hz)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{folder / FILES[1]} is not complete: {error!r}") from error
+            raise ModelError(f"{folder / FILES[1]} is not complete: {error!r}", EXPORT) from error
         if min(self.rate_hz, self.hop_s, self._window) <= 0:
-            raise ModelError(f"{folder / FILES[1]}: rate_hz, hop_s and window_s must be above 0")
+            found = f"{self.rate_hz} Hz, {self.hop_s} s and {about['window_s']} s"
+            raise ModelError(found, EXPORT, f"rate_hz, hop_s and window_s above 0 in {folder / FILES[1]}")
         self._session = session(folder / FILES[0], threads)
         expect(folder / FILES[0], self._session, {"samples"}, set(OUTPUTS))
         self._check(folder)
@@ -52,13 +54,15 @@ class NanoListener:
             heard = self.listen(noise)
         except Exception as error:  # onnxruntime's own kinds
             reason = " ".join(str(error).split())[:200]
-            raise ModelError(f"{folder}: the graph does not take {len(noise)} samples: {reason}") from error
+            raise ModelError(f"{folder}: the graph does not take {len(noise)} samples: {reason}", EXPORT) from error
         found = heard.frames.shape[1], len(heard.clip), heard.parent_frames.shape[1], len(heard.parent_clip)
         wanted = len(self.labels), len(self.labels), len(self.parents), len(self.parents)
         if found != wanted:
-            raise ModelError(f"{folder}: the graph gives {found} labels and parents, its JSON names {wanted}")
+            expected = f"a graph with the {wanted} labels and parents that the JSON names in {folder}"
+            raise ModelError(f"{found}", EXPORT, expected)
         if not 0 <= float(heard.clip.min()) <= float(heard.clip.max()) <= 1:
-            raise ModelError(f"{folder}: the graph gives no chances: they must be from 0 to 1")
+            found_range = f"{heard.clip.min():.3g} to {heard.clip.max():.3g}"
+            raise ModelError(found_range, EXPORT, f"chances from 0 to 1 of the graph in {folder}")
 
     def listen(self, samples: Floats) -> Heard:
         """See `Listener`. Of several windows a label's chance is the highest."""
@@ -85,7 +89,7 @@ def description(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can't be read: {error}; a listener's folder holds {' and '.join(FILES)}") from error
+        raise ModelError(f"{path} can't be read: {error}", f"name a folder with {' and '.join(FILES)}") from error
     if not isinstance(about, dict):
-        raise ModelError(f"{path} must hold an object, found {type(about).__name__}")
+        raise ModelError(f"a {type(about).__name__}", EXPORT, f"a JSON object in {path}")
     return about

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from avstream.errors import ModelError
+from avstream.graphs import session
 from avstream.listeners.audioset import AUDIOSET, KINDS, heard
 from avstream.listeners.base import Floats, Heard
 from avstream.listeners.calibration import Calibration
 from avstream.listeners.files import Pinned
-from avstream.listeners.onnx import session
 
 FILES = {
     "ced-tiny": Pinned("k2-fsa/sherpa-onnx-ced-tiny-audio-tagging-2024-04-19", "model.int8.onnx"),
@@ -48,7 +48,8 @@ class OnnxTagger:
             self._scores(np.zeros(3 * self.rate_hz, np.float32))
         except Exception as error:  # of onnxruntime, for an input of another shape
             reason = " ".join(str(error).split())[:200]
-            raise ModelError(f"{path} is no {kind} tagger of {len(AUDIOSET)} classes: {reason}") from error
+            found = f"{path} is no {kind} tagger of {len(AUDIOSET)} classes: {reason}"
+            raise ModelError(found, f"use another file, or another name than {kind}") from error
 
     def listen(self, samples: Floats) -> Heard:
         """See `Listener`; one frame, the clip."""

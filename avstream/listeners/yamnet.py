@@ -33,20 +33,22 @@ class YamnetListener:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise ModelError(f"YAMNet needs ai-edge-litert: {INSTALL}") from error
+            raise ModelError("YAMNet needs ai-edge-litert", INSTALL) from error
         if not path.is_file():
-            raise ModelError(f"expected YAMNet's .tflite file at {path}, found none")
+            raise ModelError("none", "check the name and the folder", f"YAMNet's .tflite file at {path}")
         try:
             self._interpreter = Interpreter(str(path), num_threads=max(1, threads))
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{path} can't be loaded: {' '.join(str(error).split())[:300]}") from error
+            found = f"{path} can't be loaded: {' '.join(str(error).split())[:300]}"
+            raise ModelError(found, "download it again") from error
         (self._input,), outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         shapes = {tuple(output["shape"]): output["index"] for output in outputs}
         if tuple(self._input["shape"]) != (PIECE,) or (1, len(YAMNET)) not in shapes:
             raise ModelError(
-                f"{path} is another model: expected {PIECE} samples in and {len(YAMNET)} scores out, found "
-                f"{tuple(self._input['shape'])} and {sorted(shapes)}"
+                f"{tuple(self._input['shape'])} and {sorted(shapes)}",
+                "use YAMNet's own file",
+                f"a model with {PIECE} samples in and {len(YAMNET)} scores out in {path}",
             )
         self._output = shapes[1, len(YAMNET)]
         self.name = name

@@ -35,6 +35,7 @@ CLIP_S = 10.0  # the method's length of a sound: longer ones are cut, shorter on
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 HEATMAP_PX = 224  # the size at which the method is evaluated
+TRAIN = "use the weights that python -m pipelines.train_localizer writes"
 
 
 class LayerEncoder(Protocol):
@@ -136,15 +137,14 @@ class AclHead(nn.Module):
             file = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the reader raises many kinds for a file that is no checkpoint
             reason = " ".join(str(error).split())[:200]
-            raise ModelError(f"expected trained ACL-SSL weights at {path}: {reason}") from error
+            raise ModelError(f"none ({reason})", TRAIN, f"trained ACL-SSL weights at {path}") from error
         head = cls(inputs, width)
         try:
             head.load_state_dict({f"{part}.{key}": value for part in file for key, value in file[part].items()})
         except (RuntimeError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:400]
-            raise ModelError(
-                f"{path} does not fit: expected 'audio_proj' from {inputs} to {width} numbers and 'masker_i'; {reason}"
-            ) from error
+            expected = f"'audio_proj' from {inputs} to {width} numbers and 'masker_i' in {path}"
+            raise ModelError(f"others ({reason})", TRAIN, expected) from error
         return head.eval()
 
 

@@ -44,8 +44,9 @@ class Grounder:
         foreign = [key for key in info["unexpected_keys"] if not key.endswith("position_ids")]
         if info["missing_keys"] or foreign:
             raise ModelError(
-                f"{folder}: expected the weights of CLIPSegForImageSegmentation; use CIDAS/clipseg-rd64-refined "
-                f"(missing {sorted(info['missing_keys'])[:3]}, unknown {sorted(foreign)[:3]})"
+                f"missing {sorted(info['missing_keys'])[:3]}, unknown {sorted(foreign)[:3]}",
+                "use CIDAS/clipseg-rd64-refined",
+                f"the weights of CLIPSegForImageSegmentation in {folder}",
             )
         ids = AutoTokenizer.from_pretrained(folder)(PROMPT).input_ids
         return cls(clipseg.to(device), ids)
@@ -81,7 +82,7 @@ class Grounder:
         return self._clip.visual_projection(vision.post_layernorm(x))
 
     def image_embedding(self, pixels: Tensor) -> Tensor:
-        """CLIP's vector of whole pictures (B, 3, H, W) -> (B, C), with gradients to the pixels."""
+        """CLIP's vector of complete pictures (B, 3, H, W) -> (B, C), with gradients to the pixels."""
         return self._clip.visual_projection(self._clip.vision_model(pixels).pooler_output)
 
     def logits(self, seen: Seen, sounds: Tensor) -> Tensor:

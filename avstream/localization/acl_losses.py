@@ -58,7 +58,7 @@ def feature_mask(logits: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
 def masked_feature(dense: Tensor, masks: Tensor) -> Tensor:
     """v_F: dense features (B, C, h, w) summed under masks (B, N, h, w) -> (B, N, C).
 
-    The sum is divided by the masks' sum over the whole batch, as the published code has it: only the direction is
+    The sum is divided by the masks' sum over the batch, as the published code has it: only the direction is
     ever used, so the scale doesn't matter.
     """
     return torch.einsum("bchw,bnhw->bnc", dense, masks) / (masks.sum() + 1e-6)

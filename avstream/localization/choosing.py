@@ -1,9 +1,9 @@
 """Which of the things in a picture sounds, if any: fusion, second edition. Ours.
 
 A thing that can make the sound stands in the picture: `things.yaml` has the chance that it is the one. Its own motion
-then speaks for or against it, and so do the ears. On drawn scenes motion tells well (`choosing.json`, fitted there); in
-films about half of what sounds doesn't visibly move with it, so motion counts as a mixture of the two, which bounds
-what it can say against a thing and hardly what it says for one.
+then speaks for or against it, and so does stereo sound. On drawn scenes motion is a good sign (`choosing.json`, fitted
+there); in films about half of what sounds doesn't visibly move with it, so motion counts as a mixture of the two, which
+bounds what it can say against a thing and hardly what it says for one.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avstream.level import LOCALIZABLE_DBFS
+
 STEP_S = 0.01
 LONGEST_FRAME_S = 0.033  # frames are a power of two of samples, at most so long
 RANGE_DB = 45.0  # below the loudest: what is quieter counts as silence
-SILENCE_DBFS = -60.0
 AT_ONCE = 64  # frames: more leave the processor's cache, and take four times as long
 BANDS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 
@@ -42,11 +43,11 @@ def loudness(audio: NDArray[np.float32], rate_hz: int, start_s: float = 0.0) -> 
     if steps < 10 or not len(audio):
         return None
     power = _band_power(np.asarray(audio, np.float32).mean(axis=0), rate_hz, steps)
-    whole = power.sum(axis=1)
-    loudest_db = 10 * np.log10(max(float(whole.max()), 1e-20))
-    if loudest_db < SILENCE_DBFS:
+    total = power.sum(axis=1)
+    loudest_db = 10 * np.log10(max(float(total.max()), 1e-20))
+    if loudest_db < LOCALIZABLE_DBFS:
         return None
-    level = np.maximum(0, 1 + (10 * np.log10(whole + 1e-20) - loudest_db) / RANGE_DB)
+    level = np.maximum(0, 1 + (10 * np.log10(total + 1e-20) - loudest_db) / RANGE_DB)
     bands = np.maximum(0, 1 + (10 * np.log10(power + 1e-20) - loudest_db) / RANGE_DB)
     rise = np.zeros_like(bands)
     rise[2:] = np.maximum(0, bands[2:] - bands[:-2])

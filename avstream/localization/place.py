@@ -22,7 +22,7 @@ class Place:
 
     `visible` True comes with a box, and often with a heatmap, float32 (rows, columns) in [0, 1]; without it both are
     None. `here` and `absent` are the chances that the source is where the box is, and that it is out of the picture;
-    None when nothing could have answered. `one_of`: several things fit and nothing tells which of them it is; their
+    None when nothing could have answered. `one_of`: several things fit and nothing shows which of them it is; their
     boxes, the likeliest, which is `box`, first. `outline` is the thing's contour in [0, 1], where a mask is at hand.
     """
 

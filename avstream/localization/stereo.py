@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avstream.localization.hearing import SILENCE_DBFS
+from avstream.level import LOCALIZABLE_DBFS
 from avstream.records import Direction
 
 Power = NDArray[np.float64]
@@ -23,7 +23,7 @@ SIDE = 0.13  # azimuth from which on it is called left or right: 1.6 dB, or a cl
 LEAST = 0.3  # confidence below which nothing is said
 SAME_DB = -60.0  # channels whose difference is so far below them were mono once
 FRAME = 2048
-MOST_FRAMES = 48  # the loudest ones tell enough
+MOST_FRAMES = 48  # the loudest ones are enough
 BAND_HZ = (150.0, 7000.0)
 
 
@@ -56,7 +56,7 @@ def direction(audio: NDArray[np.float32], rate_hz: int) -> Bearing:
         return UNKNOWN
     pair = np.asarray(audio, np.float32)
     power = float(np.square(pair).mean(axis=1).max())
-    if 10 * np.log10(power + 1e-20) < SILENCE_DBFS:
+    if 10 * np.log10(power + 1e-20) < LOCALIZABLE_DBFS:
         return UNKNOWN
     if float(np.square(pair[1] - pair[0]).mean()) <= power * 10 ** (SAME_DB / 10):
         return UNKNOWN

@@ -108,7 +108,7 @@ class _TextFile:
             self._has_failed = True
             kept = f"what was written before, {self._size} bytes, is kept" if self._size else "nothing was written"
             raise SinkError(
-                f"could not go on writing {self.path}: {why(error)}; {kept}", "make room, then run again"
+                f"could not go on writing {self.path}: {why(error)}; {kept}", "free some space, then run again"
             ) from error
         self._size += size
 
@@ -147,7 +147,7 @@ class PartFile(_TextFile):
             if self._part != self.path:
                 os.replace(self._part, self.path)
         except OSError as error:
-            raise SinkError(f"could not finish {self.path}: {why(error)}; it is kept as {self._part}") from error
+            raise SinkError(f"could not finish {self.path}: {why(error)}", f"it is kept as {self._part}") from error
 
 
 class LogFile(_TextFile):

@@ -54,7 +54,7 @@ class JsonlSink(Sink):
             self._print(line)
         except (OSError, ValueError) as error:
             self._silence_stdout()
-            gone = "who read it has gone" if isinstance(error, BrokenPipeError) else why(error)
+            gone = "its reader has gone" if isinstance(error, BrokenPipeError) else why(error)
             raise SinkError(f"standard output takes no more JSON: {gone}", "--jsonl FILE keeps it all") from error
 
     def close(self) -> None:

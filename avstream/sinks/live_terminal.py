@@ -36,7 +36,7 @@ class StatusBoard:
         self.console = console
         self._lines: dict[str, RenderableType] = {}
         self._live: Live | None = None
-        self._lock = threading.Lock()  # each stream tells from a thread of its own
+        self._lock = threading.Lock()  # each stream writes from a thread of its own
 
     def show(self, source: str, line: RenderableType) -> None:
         """Put a stream's lines in their place."""

@@ -20,7 +20,7 @@ from avstream.sinks.files import why
 from avstream.vocabulary import OTHER, covered
 from avstream.wording import caption, clock, words
 
-BAR_FROM_COLUMNS = 60  # on a narrower terminal there's room for the figures only
+BAR_FROM_COLUMNS = 60  # on a narrower terminal only the figures fit
 
 
 def where(sounds: Sequence[Sound]) -> str:
@@ -167,6 +167,6 @@ class TerminalSink(Sink):
         try:
             yield
         except SystemExit as error:
-            raise SinkError("the output takes no more lines: who read it has gone") from error
+            raise SinkError("the output takes no more lines: its reader has gone") from error
         except OSError as error:
-            raise SinkError(f"the output takes no more lines: {why(error)}") from error
+            raise SinkError(f"the output takes no more lines: {why(error)}", "check where it goes") from error

@@ -69,7 +69,7 @@ def microphones() -> list[Microphone]:
 
 
 def inputs(library: Any) -> list[Microphone]:
-    """The inputs of the default host, or of every host if that has none, as sounddevice tells them."""
+    """The inputs of the default host, or of every host if that has none, as sounddevice lists them."""
     default, host = library.default.device[0], library.default.hostapi
     found = [device for device in library.query_devices() if device["max_input_channels"] > 0]
     own = [device for device in found if device["hostapi"] == host]  # others list the same devices again

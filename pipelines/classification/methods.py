@@ -65,7 +65,7 @@ def embeddings(encoder: AudioEncoder, clips: Sequence[Clip], tick: Tick) -> Floa
 
 
 def probe(name: str, clips: Sequence[Clip], test_folds: Sequence[int] | None, tick: Tick) -> Answers:
-    """Logistic regression on an encoder's vectors. Each fold is told apart by a probe that never saw it.
+    """Logistic regression on an encoder's vectors. Each fold is classified by a probe that never saw it.
 
     With `test_folds`, only clips of those are answered, by a probe trained on all others. Raises ConfigError when a
     fold leaves nothing to learn from.

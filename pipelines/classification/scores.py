@@ -40,7 +40,7 @@ def score(answers: Answers, clips: Sequence[Clip], labels: Sequence[str]) -> dic
 
 
 def bootstrap(right: np.ndarray, recordings: Sequence[str], seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of a share when whole recordings are drawn, with replacement."""
+    """The 95 % interval of a share when recordings are drawn, with replacement."""
     names = sorted(set(recordings))
     place = np.array([names.index(name) for name in recordings])
     hits, sizes = np.bincount(place, right, len(names)), np.bincount(place, minlength=len(names))

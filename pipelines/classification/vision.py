@@ -1,4 +1,4 @@
-"""Hearing with the eyes: a vision-language model is shown the spectrogram and asked which sound it is.
+"""Hearing by sight: a vision-language model is shown the spectrogram and asked which sound it is.
 
 After the idea of arXiv 2411.12058. Examples, when asked for, stand with their names on the same sheet, above the one
 in question: so a model that takes one picture can have them too.

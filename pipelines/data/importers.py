@@ -66,7 +66,7 @@ class Media:
 
 
 def spread(row: Row, begin_s: float, end_s: float) -> Iterator[Row]:
-    """The row at every whole segment of [begin_s, end_s); at least the first, which a short clip fills in part."""
+    """The row at every complete segment of [begin_s, end_s); at least the first, which a short clip fills in part."""
     count = max(1, int((end_s - begin_s + 1e-6) / SEGMENT_S))
     for i in range(count):
         yield replace(row, start_s=round(begin_s + i * SEGMENT_S, 3))

@@ -127,7 +127,7 @@ def read_manifest(path: Path) -> list[Row]:
 
 
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:
-    """Write the rows under the manifest's name once they are whole. Raises SinkError."""
+    """Write the rows under the manifest's name once they are complete. Raises SinkError."""
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("w", encoding="utf-8") as file:

@@ -3,7 +3,7 @@
     CACHE/audio-whisper-nano-1a2b3c4d5e6f/about.json     what made them
                                           00000.safetensors, ...   rows of up to 256 clips, and their keys
 
-A shard appears under its name once it is whole, so that an interrupted run loses at most what was not yet saved.
+A shard appears under its name once it is complete, so that an interrupted run loses at most what was not yet saved.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def weights_hash(owner: object) -> str:
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
             count += 1
     if not count:
-        raise ModelError(f"{type(owner).__name__} has no torch weights: its vectors can't be told from another's")
+        raise ModelError(f"{type(owner).__name__} has no torch weights: its vectors can't be identified")
     return digest.hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""Tables in Markdown, and files that appear whole."""
+"""Tables in Markdown, and files that appear once complete."""
 
 from __future__ import annotations
 

@@ -79,28 +79,28 @@ def tables(scores: dict[str, Any]) -> str:
     cells = [[g] + [hour_cell(scores[n]["hour"][g]) for n in names] for g in grounds]
     parts += ["**An hour of grounds**: windows with a false claim at the default threshold", table(["", *names], cells)]
     classes = scores[names[0]]["all_labels"]["classes"]
-    cells = [[label, str(told["clips"])] + [class_cell(scores[n]["all_labels"]["classes"][label]) for n in names]
-             for label, told in classes.items()]  # fmt: skip
+    cells = [[label, str(scored["clips"])] + [class_cell(scores[n]["all_labels"]["classes"][label]) for n in names]
+             for label, scored in classes.items()]  # fmt: skip
     parts += ["**Each label** at its default threshold, unknown kinds included: recall / precision",
               table(["label", "test clips", *names], cells)]  # fmt: skip
     return "\n\n".join(parts)
 
 
-def condition_cell(told: dict[str, Any]) -> str:
+def condition_cell(scored: dict[str, Any]) -> str:
     """`81.2 %, recall 70.1 %`."""
-    return f"{percent(told['top1'])}, recall {percent(told['macro_recall'])}"
+    return f"{percent(scored['top1'])}, recall {percent(scored['macro_recall'])}"
 
 
-def class_cell(told: dict[str, Any]) -> str:
+def class_cell(scored: dict[str, Any]) -> str:
     """`75 / 92 %`."""
-    precision = "-" if told["precision"] is None else f"{100 * told['precision']:.0f}"
-    return f"{100 * told['recall']:.0f} / {precision} %"
+    precision = "-" if scored["precision"] is None else f"{100 * scored['precision']:.0f}"
+    return f"{100 * scored['recall']:.0f} / {precision} %"
 
 
-def hour_cell(told: dict[str, Any]) -> str:
+def hour_cell(scored: dict[str, Any]) -> str:
     """`2.1 % (engine 3)`."""
-    most = ", ".join(f"{label} {count}" for label, count in told.get("most", {}).items())
-    return percent(told["claimed"]) + (f" ({most})" if most else "")
+    most = ", ".join(f"{label} {count}" for label, count in scored.get("most", {}).items())
+    return percent(scored["claimed"]) + (f" ({most})" if most else "")
 
 
 def write(scores: dict[str, Any], text: str, nano: Path, plots: Path) -> None:

@@ -144,13 +144,13 @@ def calibration(heard: Heard) -> dict[str, object]:
     """Expected calibration error of the labels' chances of clips and of windows (answers of 0.05 and more)."""
     fine = np.stack([allowed(kind) for kind in heard.kinds])
     own = np.stack([np.arange(KNOWN) == t for t in heard.truth])
-    told = own | ~fine  # what may be called so as well is neither right nor wrong
+    counted = own | ~fine  # what may be called so as well is neither right nor wrong
     counts = [len(w) for w in heard.windows]
     windows = np.concatenate(heard.windows)[:, :KNOWN]
-    own_windows, told_windows = np.repeat(own, counts, 0), np.repeat(told, counts, 0)
+    own_windows, counted_windows = np.repeat(own, counts, 0), np.repeat(counted, counts, 0)
     return {
-        "ece_clips": rounded(expected_error(heard.clips[:, :KNOWN][told], own[told])),
-        "ece_windows": rounded(expected_error(windows[told_windows], own_windows[told_windows])),
+        "ece_clips": rounded(expected_error(heard.clips[:, :KNOWN][counted], own[counted])),
+        "ece_windows": rounded(expected_error(windows[counted_windows], own_windows[counted_windows])),
     }
 
 
@@ -158,8 +158,8 @@ def reliability(heard: Heard, bins: int = 10) -> list[dict[str, float]]:
     """Mean confidence, share that is right, and count, in bins of confidence."""
     fine = np.stack([allowed(kind) for kind in heard.kinds])
     own = np.stack([np.arange(KNOWN) == t for t in heard.truth])
-    told = own | ~fine
-    confidence, right = heard.clips[:, :KNOWN][told], own[told]
+    counted = own | ~fine
+    confidence, right = heard.clips[:, :KNOWN][counted], own[counted]
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     return [{"confidence": float(confidence[place == b].mean()), "right": float(right[place == b].mean()),
              "count": int((place == b).sum())} for b in range(bins) if (place == b).any()]  # fmt: skip

@@ -87,11 +87,11 @@ class Named:
         frames, clips = [], []
         for window in windows:
             heard = self.listener.listen(resampled(window, RATE_HZ, self.listener.rate_hz))
-            told = self.named(np.concatenate([heard.frames, heard.parent_frames], 1))
+            named = self.named(np.concatenate([heard.frames, heard.parent_frames], 1))
             at = ((np.arange(STEPS) + 0.5) * WINDOW_S / STEPS / heard.hop_s).astype(int)
-            frames.append(told[np.minimum(at, len(told) - 1)])
+            frames.append(named[np.minimum(at, len(named) - 1)])
             clip = np.concatenate([heard.clip, heard.parent_clip])[None]
-            clips.append(self.named(clip)[0] if self.own else told.mean(0))
+            clips.append(self.named(clip)[0] if self.own else named.mean(0))
         return np.stack(frames), np.stack(clips)
 
 

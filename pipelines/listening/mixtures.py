@@ -33,7 +33,7 @@ class Scene:
 
 
 def event_of(clip: Clip, longest_s: float) -> np.ndarray | None:
-    """The part of a recording in which it sounds first, up to a length; None when that can't be told."""
+    """The part of a recording in which it sounds first, up to a length; None when that is unknown."""
     frame = RATE_HZ // 10
     x = clip.samples[: len(clip.samples) // frame * frame]
     if len(x) < 3 * frame:

@@ -100,9 +100,9 @@ def thresholds(confidence: np.ndarray, target: np.ndarray, weight: np.ndarray) -
     common = lowest(confidence[:, :KNOWN][known], target[:, :KNOWN][known], PRECISION)
     out = np.full(own, common)
     for k in range(own):
-        told = weight[:, k] > 0
-        count = float(target[told, k].sum())
-        out[k] = (SHRINK * common + count * lowest(confidence[told, k], target[told, k], PRECISION)) / (SHRINK + count)
+        used = weight[:, k] > 0
+        count = float(target[used, k].sum())
+        out[k] = (SHRINK * common + count * lowest(confidence[used, k], target[used, k], PRECISION)) / (SHRINK + count)
     return np.clip(out, LOWEST, HIGHEST)
 
 

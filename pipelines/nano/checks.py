@@ -19,8 +19,8 @@ def windows(store: Sounds, i: int, hop_steps: int = 10) -> torch.Tensor:
     power = 10 ** store.mels[0][a:b].astype(np.float32)
     power = np.pad(power, ((0, max(0, FRAMES - len(power))), (0, 0)))
     starts = range(0, len(power) - FRAMES + 1, hop_steps * STEP)
-    whole = power.sum(1)
-    cut = [power[s : s + FRAMES] for s in starts if whole[s : s + FRAMES].max() > 0.01 * whole.max()]
+    total = power.sum(1)
+    cut = [power[s : s + FRAMES] for s in starts if total[s : s + FRAMES].max() > 0.01 * total.max()]
     return torch.from_numpy(np.stack(cut)).transpose(1, 2)
 
 

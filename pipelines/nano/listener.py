@@ -90,7 +90,7 @@ class Listener(nn.Module):
 
     A stem of 5x5 and three stages (3x3 with stride, then residual 3x3) halve the frequencies each and the time three
     times; then all that is left of the frequencies is joined. The clip is judged by mean and maximum over time; a
-    frame by its own vector and by the clip's, so that what is a fact of the whole window is known in each part of it.
+    frame by its own vector and by the clip's, so that what is a fact of the window is known in each part of it.
     """
 
     def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2),

@@ -1,4 +1,4 @@
-"""How well the encoder's own labels are told apart while it is trained, on held-out clips."""
+"""How well the encoder's own labels are distinguished while it is trained, on held-out clips."""
 
 from __future__ import annotations
 

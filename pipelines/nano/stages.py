@@ -23,7 +23,8 @@ from pipelines.nano.checks import quick
 from pipelines.nano.export_listener import Calibration, Shipped, trained
 from pipelines.nano.listener import KNOWN, WINDOW, Listener
 from pipelines.nano.teacher import Teacher, load_teacher
-from pipelines.nano.training import Log, Trainer, train
+from pipelines.nano.trainer import Log, Trainer
+from pipelines.nano.training import train
 from pipelines.sounds.crops import Crops, Sounds
 from pipelines.sounds.made import all_made
 from pipelines.sounds.mels import Elsewhere, write_variant

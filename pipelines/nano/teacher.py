@@ -43,11 +43,11 @@ def pooled(stores: list[Sounds], keep: object) -> tuple[torch.Tensor, torch.Tens
                 own = store.vectors[store.offsets[i] : store.offsets[i + 1]].astype(np.float32)
                 x.append(np.stack([own.mean(0), own.max(0)]))
                 kinds.append(row["kind"])
-    told = [targets(kind) for kind in kinds]
+    pairs = [targets(kind) for kind in kinds]
     counts = {kind: kinds.count(kind) for kind in set(kinds)}
     chance = np.array([counts[kind] ** -0.8 for kind in kinds])
-    return (torch.from_numpy(np.stack(x)), torch.from_numpy(np.stack([t for t, _ in told])),
-            torch.from_numpy(np.stack([w for _, w in told])), chance / chance.sum())  # fmt: skip
+    return (torch.from_numpy(np.stack(x)), torch.from_numpy(np.stack([t for t, _ in pairs])),
+            torch.from_numpy(np.stack([w for _, w in pairs])), chance / chance.sum())  # fmt: skip
 
 
 def train_teacher(stores: list[Sounds], keep: object, seed: int) -> Teacher:

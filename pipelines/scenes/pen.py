@@ -46,7 +46,7 @@ class Pen:
         return self.paint(self.rng.uniform(), saturation, value)
 
     def stroke(self, points: Sequence[Point], color: Color | None = None, width: float | None = None) -> None:
-        """A line with round ends and joints; ink and the pen's own width unless told."""
+        """A line with round ends and joints; ink and the pen's own width unless given."""
         color, radius = color or self.ink, (width or self.width) * self.unit / 2
         pixels = [(x * self.unit, y * self.unit) for x, y in points]
         self.draw.line(pixels, fill=color, width=max(1, round(radius * 2)), joint="curve")

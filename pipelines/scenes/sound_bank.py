@@ -49,9 +49,9 @@ class Bank:
 
     def _made(self, rng: np.random.Generator, steady: bool) -> NDArray[np.float32]:
         label = str(rng.choice(STEADY if steady else EVENTS))
-        whole = made(label, 2 * int(rng.integers(EACH)) + self.held_out)
-        start = int(rng.integers(len(whole) - SECONDS * RATE_HZ + 1))
-        return whole[start : start + SECONDS * RATE_HZ]
+        complete = made(label, 2 * int(rng.integers(EACH)) + self.held_out)
+        start = int(rng.integers(len(complete) - SECONDS * RATE_HZ + 1))
+        return complete[start : start + SECONDS * RATE_HZ]
 
     def _recorded(self, rng: np.random.Generator, steady: bool) -> NDArray[np.float32]:
         labels = [label for label in (RECORDED_STEADY if steady else RECORDED_EVENTS) if self._files[label]]

@@ -23,7 +23,7 @@ WEIGHTS |= {"speech": 1.8, "guitar": 2.5, "bell": 4.0, OTHER: 4.0, NOISE: 1.6}
 
 @dataclass(frozen=True)
 class Batch:
-    """Sounds float32 (n, 48000); targets and weights float32 (n, 21): weight 0 where it can't be told."""
+    """Sounds float32 (n, 48000); targets and weights float32 (n, 21): weight 0 where it is unknown."""
 
     sounds: torch.Tensor
     targets: torch.Tensor
@@ -135,9 +135,9 @@ class Sampler:
 def stretched(x: np.ndarray, speed: float) -> np.ndarray:
     """The first 48000 samples of a sound played `speed` times as fast: linear interpolation in float32."""
     at = np.arange(WINDOW, dtype=np.float32) * np.float32(speed)
-    whole = np.minimum(at.astype(np.int32), len(x) - 2)
-    part = at - whole.astype(np.float32)
-    return x[whole] * (1 - part) + x[whole + 1] * part
+    first = np.minimum(at.astype(np.int32), len(x) - 2)
+    part = at - first.astype(np.float32)
+    return x[first] * (1 - part) + x[first + 1] * part
 
 
 def loudness(x: np.ndarray) -> float:

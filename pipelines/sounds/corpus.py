@@ -1,7 +1,7 @@
 """The training corpus: `python -m pipelines.make_corpus` writes five-second clips at 16 kHz with labels and splits.
 
 Each part is NAME.npy, int16 (clips, 80000), with NAME.json, one {label, group, split} a clip; `group` is what must
-not be divided between splits (a recording, a voice, a seed). A part is written under its final name when whole, so an
+not be divided between splits (a recording, a voice, a seed). A part gets its final name when it is complete, so an
 interrupted run goes on where it stopped. The same seed gives the same corpus. ESC-10's fold 4 is `test`, always.
 """
 

@@ -61,10 +61,10 @@ class Sounds:
             if index.name in self.seen:
                 continue
             self.seen.add(index.name)
-            told = json.loads(index.read_text())
+            parts = json.loads(index.read_text())
             self.mels.append(np.load(index.with_suffix(".npy"), mmap_mode="r"))
-            self.starts.append(np.array(told["starts"]))
-            self.speeds.append(np.array(told["speeds"]))
+            self.starts.append(np.array(parts["starts"]))
+            self.speeds.append(np.array(parts["speeds"]))
             self.note_activity(self.mels[-1], self.starts[-1])
         file = self.folder / "yamnet.npz"
         if self.vectors is None and file.exists():
@@ -124,15 +124,15 @@ class Crops:
         for s, i in self.places[OTHER][0] if OTHER in self.places else []:
             self.unknown[stores[s].rows[i]["kind"]].append((s, i))
         self.table: dict[tuple[str, bool], int] = {(NOISE, False): 0}
-        told = [targets(NOISE)]
+        pairs = [targets(NOISE)]
         for store in stores:
             for row in store.rows:
                 key = (row["kind"], bool(row.get("music")))
                 if key not in self.table:
-                    self.table[key] = len(told)
-                    told.append(targets(*key))
-        self.targets = torch.from_numpy(np.stack([t for t, _ in told]))
-        self.weights = torch.from_numpy(np.stack([w for _, w in told]))
+                    self.table[key] = len(pairs)
+                    pairs.append(targets(*key))
+        self.targets = torch.from_numpy(np.stack([t for t, _ in pairs]))
+        self.weights = torch.from_numpy(np.stack([w for _, w in pairs]))
         self.names = [name for name in (*LABELS, OTHER) if name in self.places]
         if not plain or NOISE in self.places:
             self.names.append(NOISE)
@@ -217,7 +217,7 @@ class Crops:
         return self.crop(self.pick(name, rng), rng)
 
     def truth(self, power: list[torch.Tensor], parts: list[list[Crop | None]]) -> tuple[torch.Tensor, ...]:
-        """The mixture's power, and targets and weights of its frames: what is not audible can't be told."""
+        """The mixture's power, and targets and weights of its frames: what is not audible is unknown."""
         mix = power[0] + power[1]
         total = mix.mean(2).unflatten(1, (STEPS, STEP)).mean(2)
         sounds, unsure = torch.zeros(len(mix), STEPS, len(NAMES)), torch.zeros(len(mix), STEPS, len(NAMES))

@@ -62,7 +62,7 @@ def synthesize(label: str, duration_s: float, rate_hz: int, rng: np.random.Gener
         raise ValueError(f"need at least 0.2 s at 8000 Hz, got {duration_s} s at {rate_hz} Hz")
     makers, weights = zip(*SYNTHESIZERS[label], strict=True)
     make = makers[rng.choice(len(makers), p=np.array(weights) / sum(weights))]
-    for _ in range(8):  # a random pause can swallow a short clip whole: draw again
+    for _ in range(8):  # a random pause can swallow all of a short clip: draw again
         x = make(duration_s, rate_hz, rng)[: samples(duration_s, rate_hz)]
         if np.sqrt(np.mean(x**2)) > 0.01 * np.abs(x).max(initial=1e-6) > 0:
             break

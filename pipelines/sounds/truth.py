@@ -23,7 +23,7 @@ PLACE = {name: k for k, name in enumerate(NAMES[: len(LABELS) + 1])} | {
 
 
 def targets(kind: str, music: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and weights float32 (names,) of a kind that sounds; weight 0 where it can't be told."""
+    """Targets and weights float32 (names,) of a kind that sounds; weight 0 where it is unknown."""
     target, weight = np.zeros(len(NAMES), np.float32), np.ones(len(NAMES), np.float32)
     for label in MAY_BE.get(kind, ()):
         weight[PLACE[label]] = 0
@@ -48,7 +48,7 @@ def targets(kind: str, music: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
 
 def activity(level_db: np.ndarray, kind: str) -> np.ndarray:
-    """When a recording of one sound sounds: int8 of 1 (does), 0 (doesn't), -1 (can't be told), from its levels.
+    """When a recording of one sound sounds: int8 of 1 (does), 0 (doesn't), -1 (unknown), from its levels.
 
     A steady sound down to 30 dB below its loudest; another only where it stands out of its own recording's ground.
     """

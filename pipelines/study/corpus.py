@@ -3,11 +3,11 @@
     CORPUS/data/{train,valid,test}_00000.json   one object a clip: scores, caption, and the three lists of sources
     CORPUS/clips/ID_01.mp4                       3 s, 160 x 160, stereo at 16 kHz
 
-What tells one clip from another is *which set of things* sounds: one to three of the labels that can both be drawn
-and synthesized. Clips with equal sets can't be told apart by what nano knows, so the share of distinct sets in a
-pool bounds what retrieval can reach there (`evaluation.retrieval.bound`). A quarter of the pictures has a silent
-thing too, and in a seventh of the clips one thing that sounds is out of the picture: their visibility score is
-low, and the paper's filter leaves them out. Splits share neither drawings nor sounds.
+Clips differ in *which set of things* sounds: one to three of the labels that can both be drawn and synthesized.
+Clips with equal sets can't be distinguished by what nano knows, so the share of distinct sets in a pool bounds what
+retrieval can reach there (`evaluation.retrieval.bound`). A quarter of the pictures has a silent thing too, and in a
+seventh of the clips one thing that sounds is out of the picture: their visibility score is low, and the paper's filter
+leaves them out. Splits share neither drawings nor sounds.
 """
 
 from __future__ import annotations

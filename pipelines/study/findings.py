@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.evaluation.retrieval import WAYS
 from pipelines.evaluation.texts import interval
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def difference(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
 
 
 def verdict(found: dict[str, float], wanted: int) -> str:
-    """Whether a difference has the wanted sign (+1 or -1), the other one, or none that can be told."""
+    """Whether a difference has the wanted sign (+1 or -1), the other one, or is undecided."""
     if abs(found["mean"]) <= found["half"]:
         return OPEN
     return HOLDS if np.sign(found["mean"]) == wanted else FAILS

@@ -54,7 +54,7 @@ def train_on_pictures(
 ) -> Path:
     """Train projector and language model on top of nano's tower, and write a checkpoint that `--language` takes.
 
-    `progress` hears the step and its loss. A folder that is whole is left as it is.
+    `progress` hears the step and its loss. A folder that is complete is left as it is.
     """
     if (folder / "preprocessor_config.json").is_file():
         return folder

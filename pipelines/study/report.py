@@ -104,7 +104,7 @@ def all_findings(results: Results) -> list[Finding]:
         claim = f"Ours: dropped patches say as much as zeroed ones, k = 15 ({speaker})."
         found = findings.compared(claim, ("zero", "drop"), pair, 0)
         same = found.verdict == findings.OPEN
-        out.append(Finding(found.paper, found.here, "no difference can be told" if same else "they differ"))
+        out.append(Finding(found.paper, found.here, "no difference is certain" if same else "they differ"))
     retrieved = [findings.top1(results.entry("ours", float(alpha)))["mean"] for alpha in ALPHAS]
     named = [one["scores"]["source named"]["mean"] for one in alpha_entries(results, "pictures")]
     out.append(findings.middle([float(alpha) for alpha in ALPHAS], retrieved, named))

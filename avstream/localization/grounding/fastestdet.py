@@ -10,10 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from avstream.errors import ModelError
+from avstream.graphs import session
 from avstream.localization.grounding.coco import COCO
 from avstream.localization.grounding.thing import Thing, clipped, distinct
 
@@ -29,15 +29,7 @@ class FastestDet:
 
     def __init__(self, path: Path) -> None:
         """Raises ModelError: no such file, or one of another layout."""
-        if not path.is_file():
-            raise ModelError(f"expected a detector's ONNX file at {path}, found none")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own kinds, which have no common parent
-            raise ModelError(f"{path} is no ONNX file that can be run: {' '.join(str(error).split())[:200]}") from error
+        self._session = session(path, threads=1)
         self._input, self._size = self._checked(path)
 
     def _checked(self, path: Path) -> tuple[str, tuple[int, int]]:
@@ -48,8 +40,9 @@ class FastestDet:
         good = good and shapes[0][1] == 3 and all(isinstance(side, int) for side in shapes[0][2:])
         if not good or shapes[1][1] != 5 + len(COCO):
             raise ModelError(
-                f"{path} is not of FastestDet's layout: expected (1, 3, 352, 352) in and (1, {5 + len(COCO)}, 22, 22) "
-                f"out, found {', '.join(map(str, shapes))}; other detectors are read by transformers, from a folder"
+                ", ".join(map(str, shapes)),
+                "give another detector as a folder of transformers'",
+                f"FastestDet's layout, (1, 3, 352, 352) in and (1, {5 + len(COCO)}, 22, 22) out, in {path}",
             )
         return inputs[0].name, (shapes[0][3], shapes[0][2])
 

@@ -31,6 +31,7 @@ TIMEOUT_S = 10.0  # for an answer
 KEEPALIVE_S = 20  # a silent death is noticed within twice this
 LEAVE_S = 0.3
 BAD_PASSWORD, NOT_AUTHORIZED = 134, 135
+CHECK_FILE = "check its name and rights"
 
 # Who wants what aiomqtt and paho have to say configures this logger; by itself nothing of it reaches a terminal.
 LOGGER = logging.getLogger("avstream.mqtt")
@@ -97,7 +98,8 @@ def _split(url: str) -> tuple[SplitResult, int]:
 def _base(path: str) -> str:
     base = unquote(path).strip("/")
     if re.search(r"[+#\x00-\x1f$]|//", base):
-        raise ConfigError("a base for MQTT topics can't have +, #, $, control characters or an empty part")
+        expected = "a base for MQTT topics without +, #, $, control characters and empty parts"
+        raise ConfigError("another one in the MQTT URL", expected=expected)
     return base or DEFAULT_BASE
 
 
@@ -107,9 +109,9 @@ def _password(path: Path | None) -> str | None:
     try:
         password = path.read_text(encoding="utf-8-sig").partition("\n")[0].rstrip("\r")
     except OSError as error:
-        raise ConfigError(f"can't read the MQTT password file {path}: {why(error)}") from error
+        raise ConfigError(f"can't read the MQTT password file {path}: {why(error)}", CHECK_FILE) from error
     except UnicodeDecodeError:
-        raise ConfigError(f"the MQTT password file {path} is not UTF-8 text") from None
+        raise ConfigError(f"the MQTT password file {path} is not UTF-8 text", "save it as UTF-8") from None
     if not password:
         raise ConfigError(f"the MQTT password file {path} is empty", "put the password on its first line")
     return password
@@ -119,9 +121,10 @@ def _tls(cafile: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=cafile)
     except ssl.SSLError as error:
-        raise ConfigError(f"the CA file {cafile} has no certificate in PEM format") from error
+        fix = "give the certificate of the broker's CA"
+        raise ConfigError(f"the CA file {cafile} has no certificate in PEM format", fix) from error
     except OSError as error:
-        raise ConfigError(f"can't read the CA file {cafile}: {why(error)}") from error
+        raise ConfigError(f"can't read the CA file {cafile}: {why(error)}", CHECK_FILE) from error
 
 
 async def connect(broker: Broker, identifier: str, will: aiomqtt.Will | None = None) -> aiomqtt.Client:

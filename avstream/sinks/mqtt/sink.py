@@ -51,7 +51,7 @@ class MqttSink(Sink):
         self._drawn: Narration | None = None
         self._has_begun = False  # a sound, whose picture is yet to come
         self._loudest_dbfs, self._leveled_s = FLOOR_DBFS, -math.inf  # since this time of the stream
-        self._level_told_dbfs = math.nan  # nothing yet
+        self._level_sent_dbfs = math.nan  # nothing yet
         self._diagnosed: tuple[float, int, int] | None = None  # time_s, dropped, lost
         self._state("status", OFFLINE)
         self._rest()
@@ -165,8 +165,8 @@ class MqttSink(Sink):
         self._loudest_dbfs = max(self._loudest_dbfs, level_dbfs)
         if time_s - self._leveled_s < LEVEL_EVERY_S:
             return
-        if not abs(self._loudest_dbfs - self._level_told_dbfs) < 1:
-            self._level_told_dbfs = self._loudest_dbfs
+        if not abs(self._loudest_dbfs - self._level_sent_dbfs) < 1:
+            self._level_sent_dbfs = self._loudest_dbfs
             self._state("audio/dBFS", str(round(self._loudest_dbfs)))
         self._loudest_dbfs, self._leveled_s = FLOOR_DBFS, time_s
 

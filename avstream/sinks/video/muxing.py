@@ -111,10 +111,10 @@ class _Output:
     Nothing is raised to libav: it would go on, and turn readable fragments into a movie without an index.
     """
 
-    def __init__(self, path: Path, *, whole_pieces: bool) -> None:
-        """With `whole_pieces` a piece that fits only partly is cut off: half a fragment's head spoils an mp4."""
+    def __init__(self, path: Path, *, complete_pieces: bool) -> None:
+        """With `complete_pieces` a piece that fits only partly is cut off: half a fragment's head spoils an mp4."""
         self.error: OSError | None = None
-        self._whole_pieces = whole_pieces
+        self._complete_pieces = complete_pieces
         self._file = open(path, "wb", buffering=0)
         self._size = 0
 
@@ -130,7 +130,7 @@ class _Output:
             self._size = max(self._size, start + len(data))
         except OSError as error:
             self.error = error
-            if appends and self._whole_pieces:
+            if appends and self._complete_pieces:
                 with suppress(OSError):
                     self._file.truncate(start)
         return len(data)
@@ -172,7 +172,7 @@ class MovieWriter:
         self._width, self._height = width, height
         self._frame_ticks = round(1 / (rate_hz * TICK))
         self._last_pts = -1
-        self._output = _Output(path, whole_pieces=container_format != "matroska")
+        self._output = _Output(path, complete_pieces=container_format != "matroska")
         self._container: Any = av.open(self._output, "w", format=container_format, options=options)
         self._video = self._add_video(rate_hz)
         self._copy: Any = self._container.add_stream_from_template(copied) if copied is not None else None

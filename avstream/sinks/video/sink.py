@@ -101,7 +101,7 @@ class VideoSink(Sink):
                 max_side=MAX_SIDE,
             )
         except SourceError as error:
-            raise SinkError(f"can't render {self._path}: {error}") from error
+            raise SinkError(f"can't render {self._path}: {error.found}", error.fix) from error
         self._packets = self._coded_sound()
         self._items = self._all_items()
         self._next: Item | None = None
@@ -258,7 +258,7 @@ class VideoSink(Sink):
             self._failed = True
             raise SinkError(
                 f"could not go on rendering {self._path}: {why(error)}; what was rendered is kept as {self._part.name}",
-                "make room, then run again",
+                "free some space, then run again",
             ) from error
 
     def _release(self) -> None:

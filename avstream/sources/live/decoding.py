@@ -56,7 +56,7 @@ class Decoder:
     """
 
     def __init__(self, wait: Callable[[float], bool]) -> None:
-        """`wait` sleeps for so many seconds and tells whether to give up; only paced streams need it."""
+        """`wait` sleeps for so many seconds and returns whether to give up; only paced streams need it."""
         self.damaged = self.skipped = 0
         self.failed_in_a_row = 0
         self._wait = wait

@@ -2,7 +2,7 @@
 
 The clock of a device runs fast or slow by up to some hundred parts in a million, and each piece is stamped a little
 early or late. `DeviceClock` finds the true time under both, and the sound is stretched by just that much, so that
-counting the samples that come out *is* telling the time. It is stretched by a resampler of variable rate, which
+counting the samples that come out *is* reading the clock. It is stretched by a resampler of variable rate, which
 never clicks. Where sound is missing, a new run of samples starts at the stamp that then holds.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from avstream.sources.live.capture import CapturedSound
 
-HOLE_S = 0.25  # stamps that leap further than this tell of a hole
+HOLE_S = 0.25  # stamps that leap further than this show a hole
 LOST_S = 0.04  # a shift of this much is one too, once most stamps of LOST_AFTER_S agree on it
 LOST_AFTER_S = 3.0
 SURE_S = 0.15  # this much sound after a leap must keep its distance; after a stall it comes in a burst
@@ -86,7 +86,7 @@ class SteadySound:
         return self._begin(self._clock.next_s + lost_s, *pieces)
 
     def _release(self) -> list[CapturedSound]:
-        """What was held came late, but nothing is missing before it: its stamps tell nothing."""
+        """What was held came late, but nothing is missing before it: its stamps show nothing."""
         held, self._held = self._held, []
         return [out for _, piece in held for out in self._take(piece, None)]
 

@@ -1,6 +1,6 @@
 """A microphone of this machine as a Feed of sound, by PortAudio. It knows no pictures and no stream time.
 
-PortAudio tells nothing when the sound server dies, and hangs when that hangs. So its calls are made by a watchdog, a
+PortAudio reports nothing when the sound server dies, and hangs when that hangs. So its calls are made by a watchdog, a
 thread that may be left behind, and a silence of blocks counts as a loss.
 """
 

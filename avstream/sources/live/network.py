@@ -196,7 +196,7 @@ class NetworkFeed:
     def _received(self, container: Any, tracks: dict[int, Track]) -> Iterator[Arrived]:
         """The packets of a live stream. An RTSP sender that reports its wall clock says when each was taken.
 
-        Where a format has no stamps (pictures by HTTP) libav makes them up, at a rate of its own: arrival tells better.
+        Where a format has no stamps (pictures by HTTP) libav makes them up at a rate of its own: arrival is more exact.
         """
         unstamped = bool(container.format.flags & av.format.Flags.no_timestamps.value)
         for packet in self._demuxed(container, tracks):

@@ -1,4 +1,4 @@
-"""The window itself, as a program: it shows the pictures that it reads and answers each with what the user did.
+"""The display's window, as a program: it shows the pictures that it reads and answers each with what the user did.
 
 It is a process of its own because a graphics library ends the process it is in when the display goes away; here that
 costs the window and nothing else. It imports nothing of avstream, so that it starts quickly. The window is SDL's (by
@@ -32,7 +32,7 @@ ON_LINUX = {
 }
 
 
-class Window:
+class DisplayWindow:
     """A window of SDL's. Raises pygame.error when there is no display."""
 
     def __init__(self, title: str, width: int, height: int) -> None:
@@ -101,7 +101,7 @@ def pressed(sdl: Any, event: pygame.event.Event) -> int | None:
     return ord(character) if len(character) == 1 else None
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, window: Window) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, window: DisplayWindow) -> None:
     """Show what comes until the input ends."""
     while True:
         replies.write(window.look())
@@ -124,7 +124,7 @@ def main() -> None:
     os.environ.update(SETTINGS | (ON_LINUX if sys.platform.startswith("linux") else {}))
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no reply
-    serve(sys.stdin.buffer, replies, Window(title, width, height))
+    serve(sys.stdin.buffer, replies, DisplayWindow(title, width, height))
 
 
 if __name__ == "__main__":

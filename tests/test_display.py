@@ -1,4 +1,4 @@
-"""The window, on a real X server: what it shows, what the keys do, and what happens when the display is no use."""
+"""The display, on a real X server: what it shows, what the keys do, and what happens when the display is no use."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ import pytest
 
 from avstream.errors import SinkError
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
-from avstream.sinks.window.sink import WindowSink, check_display
+from avstream.sinks.display.sink import DisplaySink, check_display
 from tests.display import x_server
 
 SIZE = (640, 360)
@@ -43,13 +43,13 @@ def wait_for(condition):
 
 
 class Bench:
-    """A window sink with a picture, a clock and callbacks that the test holds."""
+    """A display sink with a picture, a clock and callbacks that the test holds."""
 
     def __init__(self, folder: Path) -> None:
         self.color = (0, 60, 160)
         self.now_s = 100.0
         self.calls: list[str] = []
-        self.sink = WindowSink(
+        self.sink = DisplaySink(
             self.latest, lambda: self.now_s, closed=lambda: self.calls.append("closed"),
             mute=lambda label: self.calls.append(f"mute {label}"), size=SIZE, snapshots=folder, flash=False,
         )  # fmt: skip
@@ -193,12 +193,12 @@ def test_s_saves_what_is_seen(bench, tmp_path):
     for count in (1, 2, 3):
         xdo("key", "s")
         wait_for(lambda: len(list(tmp_path.glob("avstream-*.png"))) == count)  # noqa: B023
-    oldest = min(tmp_path.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)  # it is whole by now
+    oldest = min(tmp_path.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)  # it is complete by now
     saved = cv2.imread(str(oldest))
     assert saved.shape == (SIZE[1], SIZE[0], 3) and saved[300:340].max() > 240
 
 
-def test_a_snapshot_that_can_not_be_written_is_told_and_nothing_else(bench, tmp_path):
+def test_a_snapshot_that_can_not_be_written_is_reported_and_nothing_else(bench, tmp_path):
     tmp_path.rmdir()
     before = grab()
     xdo("key", "s")
@@ -282,7 +282,7 @@ def test_a_window_that_the_user_closes_tells_it_once(bench, display):
 
 
 def is_ended(bench: Bench) -> bool:
-    """Whether the thread and the process of the window end, and what is still told goes nowhere quietly."""
+    """Whether the thread and the process of the window end, and what still comes is dropped quietly."""
     wait_for(lambda: not children())
     bench.tell(DOG)
     bench.sink.close()
@@ -326,13 +326,13 @@ def test_what_is_lost_costs_the_window_only(tmp_path, monkeypatch, lost):
             else:
                 xdo("windowkill", str(window_id()))
 
-            def told():
+            def reason():
                 try:
                     bench.tell(DOG)
                 except SinkError as error:
                     return str(error)
 
-            assert "the window is gone: its display" in wait_for(told)
+            assert "the window is gone: its display" in wait_for(reason)
         wait_for(lambda: not children())
     assert bench.calls == []
 
@@ -369,8 +369,8 @@ def test_every_window_is_painted_on_a_display_without_a_window_manager(tmp_path,
 def test_the_window_ends_with_a_program_that_is_killed(display):
     code = (
         "import time\n"
-        "from avstream.sinks.window.sink import Display\n"
-        "display = Display('avstream', (64, 48))\n"
+        "from avstream.sinks.display.sink import DisplayProcess\n"
+        "display = DisplayProcess('avstream', (64, 48))\n"
         "print(display._process.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "DISPLAY": display}

@@ -1,6 +1,6 @@
-"""The window that people watch: the live picture with what sounds drawn in, and keys.
+"""The display: a window that people watch, with the live picture, what sounds drawn in, and keys.
 
-A thread of its own draws and hands the picture to a process of its own that shows it (`window_process` says why).
+A thread of its own draws and hands the picture to a process of its own that shows it (`display_process` says why).
 What it is given only changes the screen's state under a lock, so a slow display holds nobody up.
 """
 
@@ -26,9 +26,9 @@ from avstream.errors import SinkError
 from avstream.records import Narration, Sound, SoundEvent, Status, StreamInfo, VideoFrame
 from avstream.redact import hide
 from avstream.sinks.base import Sink
+from avstream.sinks.display import process as display_process
+from avstream.sinks.display.process import REPLY, REQUEST
 from avstream.sinks.files import why
-from avstream.sinks.window import process as window_process
-from avstream.sinks.window.process import REPLY, REQUEST
 from avstream.wording import claim
 
 RATE_HZ = 30.0
@@ -47,7 +47,7 @@ def lacks_display() -> bool:
 
 def check_display() -> None:
     """Open a window for a moment. Raises SinkError that says why none can be opened here."""
-    Display("avstream", (64, 48)).close()
+    DisplayProcess("avstream", (64, 48)).close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ class Answer:
     size: tuple[int, int]
 
 
-class Display:
+class DisplayProcess:
     """The process that has the window. Opened by the constructor, which raises SinkError; so does `show`."""
 
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         if lacks_display():
             raise SinkError("no display: DISPLAY is not set", f"start this from a desktop, set DISPLAY, {INSTEAD}")
-        program = [sys.executable, "-P", window_process.__file__, title, *map(str, size)]
+        program = [sys.executable, "-P", display_process.__file__, title, *map(str, size)]
         try:
             self._stderr = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
@@ -148,15 +148,15 @@ class Display:
         self._stderr.close()
 
 
-class WindowSink(Sink):
+class DisplaySink(Sink):
     """Shows one stream. `latest` gives the picture of now, `now_s` the stream's time.
 
     `closed` is called once when the user closes the window or presses q or Esc, `mute` with the label that m mutes;
-    both on the window's thread. Snapshots go into the folder `snapshots`. Without `flash` what is urgent stands still.
+    both on the display's thread. Snapshots go into the folder `snapshots`. Without `flash` what is urgent stands still.
     Raises SinkError when no window can be opened, and on the next call when it has gone.
     """
 
-    name = "window"
+    name = "display"
 
     def __init__(
         self,
@@ -175,21 +175,21 @@ class WindowSink(Sink):
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._error: SinkError | None = None
-        self._display: Display | None = None
+        self._display: DisplayProcess | None = None
         self._thread: threading.Thread | None = None
 
     def open(self, info: StreamInfo) -> None:
         """Open the window."""
         self._screen = Screen(info, flash=self._flash)
-        self._display = Display(f"{hide(info.name)} - avstream", self._size)
-        self._thread = threading.Thread(target=self._work, args=(self._display,), name="window", daemon=True)
+        self._display = DisplayProcess(f"{hide(info.name)} - avstream", self._size)
+        self._thread = threading.Thread(target=self._work, args=(self._display,), name="display", daemon=True)
         self._thread.start()
 
     def write(self, narration: Narration) -> None:
         """Show a narration."""
         self._check()
         with self._lock:
-            self._screen.tell(narration)
+            self._screen.write(narration)
 
     def event(self, event: SoundEvent) -> None:
         """Show an event in the history."""
@@ -217,9 +217,9 @@ class WindowSink(Sink):
         if self._error is not None:
             raise self._error
 
-    # On the window's thread
+    # On the display's thread
 
-    def _work(self, display: Display) -> None:
+    def _work(self, display: DisplayProcess) -> None:
         try:
             with self._lock:
                 self._screen.show_keys(self._now_s())
@@ -227,11 +227,11 @@ class WindowSink(Sink):
         except SinkError as error:
             self._error = error
         except Exception as error:  # it must be reported, not lost with the thread
-            self._error = SinkError(f"the window failed ({type(error).__name__}: {error}); all else goes on")
+            self._error = SinkError(f"the window failed ({type(error).__name__}: {error})", "all else goes on")
         finally:
             display.close()
 
-    def _show(self, display: Display) -> None:
+    def _show(self, display: DisplayProcess) -> None:
         """Draw and look for keys until the window or the run is closed."""
         shown: VideoFrame | None = None
         drawn_s = -1.0

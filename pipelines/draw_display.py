@@ -1,6 +1,6 @@
-"""`python -m pipelines.draw_window [OUT]`: the window's states on one sheet, for docs/window-states.png.
+"""`python -m pipelines.draw_display [OUT]`: the display's states on one sheet, for docs/display-states.png.
 
-Five states, with a camera and for sound alone, at two sizes, drawn as the window draws them.
+Five states, with a camera and for sound alone, at two sizes, drawn as the display draws them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BUSY = Problem(
 
 
 def screen_of(state: str, *, has_camera: bool) -> Screen:
-    """The window's state at NOW_S."""
+    """The display's state at NOW_S."""
     screen = Screen(StreamInfo("kitchen", None, has_camera, True), flash=False)
     for number, (label, onset_s, end_s, confidence, direction) in enumerate(PAST):
         screen.event(event(f"past {number}", label, onset_s, end_s, confidence, direction))
@@ -53,7 +53,7 @@ def screen_of(state: str, *, has_camera: bool) -> Screen:
         sounds = (Sound("sneeze", 0.4, None, None, None, -30.0),)
     problems = {"can't hear": (DEAF,), "overloaded": (BUSY,)}.get(state, ())
     screen.status(Status("kitchen", NOW_S, 0.4, 0, -22.0 if sounds else -52.0, problems))
-    screen.tell(Narration("kitchen", 0, NOW_S - 3, NOW_S, NOW_S - 1, NOW_S, "", sounds, -20.0))
+    screen.write(Narration("kitchen", 0, NOW_S - 3, NOW_S, NOW_S - 1, NOW_S, "", sounds, -20.0))
     return screen
 
 
@@ -108,8 +108,8 @@ def main() -> None:
     """Write the sheet with few colors: it is a drawing, and should not weigh more than the page it is on."""
     from PIL import Image
 
-    parser = argparse.ArgumentParser(prog="python -m pipelines.draw_window", description=__doc__)
-    parser.add_argument("out", nargs="?", type=Path, default=Path("docs/window-states.png"), metavar="OUT")
+    parser = argparse.ArgumentParser(prog="python -m pipelines.draw_display", description=__doc__)
+    parser.add_argument("out", nargs="?", type=Path, default=Path("docs/display-states.png"), metavar="OUT")
     options = parser.parse_args()
     few = Image.fromarray(sheet(picture())).quantize(96, dither=Image.Dither.NONE)
     few.save(options.out, optimize=True)
