@@ -9,7 +9,7 @@ import pytest
 
 from avstream import loading
 from avstream.config import presets
-from avstream.localization.choosing import Candidate, choose, of_ears, of_motion
+from avstream.localization.choosing import Candidate, choose, elsewhere, of_ears, of_motion
 from avstream.localization.fit import Fit
 from avstream.localization.grounding.coco import COCO
 from avstream.localization.grounding.thing import Thing, covered
@@ -203,8 +203,9 @@ def test_motion_counts_by_how_much_of_the_window_it_was_seen_and_any_part_may_mo
 
 def test_the_ears_speak_for_a_side_only_when_they_are_sure():
     right = Bearing("right", 0.7, 0.9)
-    assert of_ears(RIGHT, right) > 0 > of_ears(LEFT, right) and of_ears(LEFT, UNKNOWN) == 0
+    assert of_ears(RIGHT, right) > 0 == of_ears(LEFT, right) == of_ears(RIGHT, UNKNOWN)
     assert of_ears((0.0, 0.0, 1.0, 1.0), right) == 0, "a thing that fills the picture is everywhere"
+    assert elsewhere(LEFT, right) and not elsewhere(RIGHT, right) and not elsewhere(LEFT, UNKNOWN)
 
 
 def test_the_oldest_source_is_forgotten():

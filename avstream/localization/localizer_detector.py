@@ -81,7 +81,7 @@ class DetectorLocalizer:
     def _look(self, window: Window, seen: _Seen, wanted: Sequence[Sources]) -> _Look:
         """Detect, and see what moves."""
         at = key_frame(window)
-        bearing = bearing_of(window)
+        bearing = bearing_of(window.audio, window.rate_hz)
         shot = seen.motion.shot(window.start_s, window.end_s, window.audio, window.rate_hz, key_time_s(window))
         alone = fuse(None if shot is None else shot.map(), bearing)
         words = list(dict.fromkeys(word for each in wanted for word in each.words))
