@@ -4,8 +4,8 @@ A thing that can make the sound stands in the picture: `things.yaml` has the cha
 then speaks for or against it, and so does the side that is heard. On drawn scenes both tell well (`choosing.json`,
 fitted there); in films about half of what sounds doesn't visibly move with it, and microphones need not face where the
 camera does, so both count as a mixture, which bounds what they can say against a thing more than for one. Of a shot
-that fills half of the window motion counts half: on drawn scenes that lowers the calibration error of half windows
-from 0.091 to 0.042.
+that fills half of the window motion counts half: on 400 drawn scenes that were cut to half, that lowered the
+calibration error from 0.091 to 0.042.
 """
 
 from __future__ import annotations
