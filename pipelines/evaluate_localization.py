@@ -9,6 +9,9 @@
     python -m pipelines.evaluate_localization --ablate 100 --data ESC10
     python -m pipelines.evaluate_localization --cuts 200 --data ESC10
     python -m pipelines.evaluate_localization --dataset vggss FOLDER --limit 100
+    python -m pipelines.evaluate_localization --dcase FOLDER --localizer detector:FastestDet.onnx
+    python -m pipelines.evaluate_localization --avatar FOLDER --localizer detector:FastestDet.onnx
+    python -m pipelines.evaluate_localization --negatives FOLDER --limit 100
 
 `--data` is a folder of ESC-10's recordings by label; without it all sounds are made. A further evaluation is a
 function from the arguments to a report, in EVALUATIONS under the name of its option.
@@ -33,7 +36,7 @@ from avstream.config import presets
 from avstream.errors import AvstreamError
 from avstream.localization import choosing
 from avstream.localization.fusion import FEATURES, TABLE
-from pipelines.localization.benchmarks import Localizer, acl_localizer, add_arguments, dataset_report
+from pipelines.localization.benchmarks import Localizer, acl_localizer, add_arguments, dataset_report, similarity_or_acl
 from pipelines.localization.composed import composed_report
 from pipelines.localization.plots import reliability_plot
 from pipelines.localization.scenes import CONDITIONS, make_scene
@@ -41,6 +44,7 @@ from pipelines.localization.score_ablations import ablation_report
 from pipelines.localization.score_clips import clip_report
 from pipelines.localization.score_cost import grounding_cost
 from pipelines.localization.score_cuts import cut_report
+from pipelines.localization.score_offscreen import avatar_report, dcase_report, negatives_report
 from pipelines.localization.score_pairs import pairs_report
 from pipelines.localization.score_scenes import (
     Outcome,
@@ -182,10 +186,9 @@ def cost_report(args: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def clips_report(args: argparse.Namespace) -> dict[str, Any]:
-    """Real clips through a preset's narrator, with the localizer that was asked for."""
-    loaded = loading.load(presets.load(args.preset, localizer=args.localizer))
-    return clip_report(args.clips, loaded, args.sounds, args.swaps)
+def models_of(args: argparse.Namespace) -> loading.Models:
+    """A preset with the localizer that was asked for."""
+    return loading.load(presets.load(args.preset, localizer=args.localizer))
 
 
 def composed_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -204,7 +207,7 @@ EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "scenes": scenes_report,
     "fit": fit_report,
     "cost": cost_report,
-    "clips": clips_report,
+    "clips": lambda args: clip_report(args.clips, models_of(args), args.sounds, args.swaps),
     "things": lambda args: things_report(args.things, Bank(held_out=True, data=args.data), args.seed),
     "composed": composed_of,
     "grounding": grounding_of,
@@ -212,6 +215,9 @@ EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "cuts": cut_report,
     "ablate": ablation_report,
     "dataset": dataset_report,
+    "dcase": lambda args: dcase_report(args.dcase, models_of(args)),
+    "avatar": lambda args: avatar_report(args.avatar, models_of(args)),
+    "negatives": lambda args: negatives_report(args, similarity_or_acl(args)),
 }
 
 
@@ -232,8 +238,11 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--cuts", type=int, metavar="N", help="cut N scenes, in four ways")
     what.add_argument("--ablate", type=int, metavar="N", help="score synchrony without each of its parts on N scenes")
     what.add_argument("--dataset", nargs=2, metavar=("KIND", "FOLDER"), help="vggss, flickr or avsbench")
-    add_arguments(out.add_argument_group("for --dataset; --acl, --beats, --clipseg and --preset for --scenes too"))
-    out.add_argument("--localizer", metavar="HOW", help="for --clips and --composed, as `avstream file` takes it")
+    what.add_argument("--dcase", type=Path, metavar="FOLDER", help="stereo SELD of DCASE 2025 task 3")
+    what.add_argument("--avatar", type=Path, metavar="FOLDER", help="AVATAR's off-screen scenario")
+    what.add_argument("--negatives", type=Path, metavar="FOLDER", help="wrong sounds for frames/ of audio/")
+    add_arguments(out.add_argument_group("for --dataset, and but for the first four for --negatives and --scenes"))
+    out.add_argument("--localizer", metavar="HOW", help="for films and clips, as `avstream file` takes it")
     out.add_argument("--sounds", type=Path, metavar="FOLDER", help="for --clips: recordings to swap in, LABEL/*.ogg")
     out.add_argument("--swaps", type=int, default=10, metavar="N", help="of those, under each clip")
     out.add_argument("--data", type=Path, metavar="ESC10", help="recorded sounds, LABEL/*.ogg")

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from avstream.errors import AvstreamError, ConfigError, ModelError
 from avstream.localization.acl import AclHead, AclLocalizer, LayerEncoder, losses, ten_seconds, to_pixels
 from avstream.localization.acl_grounder import Grounder
+from avstream.localization.acl_losses import AREA_OF_PAIRS, ImageMasker
 from avstream.torch_models import choose_device
 from pipelines.localization.benchmarks import add_models, load_frozen
 from pipelines.localization.datasets import Item, pairs, read_picture, read_sound
@@ -44,13 +45,18 @@ Sample = tuple[Tensor, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train. A run can only be resumed under the same settings."""
+    """How to train. A run can only be resumed under the same settings. `area`: the share of a picture that sounds, and
+    `masker_w` and `masker_b`, what its masks begin with: the paper's, for CLIPSeg's own weights and films.
+    """
 
     epochs: int = 20
     batch: int = 8
     lr: float = 1e-4
     weight_decay: float = 1e-4
     seed: int = 1
+    area: float = AREA_OF_PAIRS
+    masker_w: float = 10.0
+    masker_b: float = 14.0
 
 
 class Pairs(Protocol):
@@ -150,7 +156,11 @@ class Trainer:
 
     def __init__(self, grounder: Grounder, encoder: LayerEncoder, settings: Settings, out: Path) -> None:
         torch.manual_seed(settings.seed)
-        self.head = AclHead(encoder.layers_dim, grounder.token_dim).to(grounder.device).train()
+        self.head = (
+            AclHead(encoder.layers_dim, grounder.token_dim, ImageMasker(settings.masker_w, settings.masker_b))
+            .to(grounder.device)
+            .train()
+        )
         self.step = 0
         self._grounder, self._encoder, self._settings, self._out = grounder, encoder, settings, out
         self._optimizer = torch.optim.Adam(self.head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
@@ -161,7 +171,7 @@ class Trainer:
         torch.manual_seed(self._settings.seed * 1_000_003 + self.step)
         pixels = torch.stack([crop for crop, _ in batch]).to(self._grounder.device)
         layers = torch.stack([self._encoder.layers(samples) for _, samples in batch]).to(self._grounder.device)
-        terms = losses(self.head, self._grounder, pixels, layers)
+        terms = losses(self.head, self._grounder, pixels, layers, self._settings.area)
         self._optimizer.zero_grad()
         terms.total().backward()
         self._optimizer.step()

@@ -170,6 +170,7 @@ def test_losses_equal_numpys():
     areas = acl_losses.mask_areas(torch.tensor([[1.0, 0.2], [0.4, 0.5]])[..., None, None].expand(2, 2, 3, 3))
     assert [x.item() for x in areas] == pytest.approx([0.75, 0.3])
     assert acl_losses.area_loss(*areas).item() == pytest.approx(0.35 + 0.3)
+    assert acl_losses.area_loss(*areas, 0.15).item() == pytest.approx(0.6 + 0.3)
     assert acl_losses.Losses(a.sum(), v.sum(), f.sum()).total() == a.sum() + v.sum() + f.sum()
 
 
@@ -300,6 +301,17 @@ class Once:
 
     def layers(self, samples):
         return self.heard[samples.tobytes()]
+
+
+def test_a_mask_that_is_less_steep_can_be_learned_from_logits_far_away(tmp_path, grounder, encoder):
+    slopes = []
+    for masker in (acl_losses.ImageMasker(), acl_losses.ImageMasker(1.0, 4.0)):
+        logits = torch.full((2, 2, 8, 8), -6.0, requires_grad=True)
+        masker(logits).sum().backward()
+        slopes.append(logits.grad.abs().mean().item())
+    assert slopes[0] < 1e-6 and slopes[1] > 0.01
+    head = Trainer(grounder, encoder, Settings(masker_w=1.0, masker_b=4.0), tmp_path).head
+    assert head.masker_i.w.item() == 1 and head.masker_i.b.item() == 4
 
 
 def test_the_loss_falls(tmp_path, grounder, encoder):

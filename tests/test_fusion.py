@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from avstream.localization import choosing
 from avstream.localization import synchrony as synchrony_module
 from avstream.localization.fit import Fit
 from avstream.localization.fusion import FEATURES, box_of, chances, features, fuse, unattributed, weights
 from avstream.localization.stereo import UNKNOWN, Bearing, direction
 from avstream.localization.synchrony import Synchrony, SynchronyMap, synchrony
+from pipelines import evaluate_localization as pipeline
 from pipelines.evaluate_localization import main
 from pipelines.localization.scenes import CONDITIONS, RECIPES, make_scene
 from pipelines.localization.score_ablations import VARIANTS, changed
@@ -234,6 +236,19 @@ def test_the_fit_finds_the_chances_of_its_data():
     x = np.hstack([rng.normal(size=(4000, 2)), np.ones((4000, 1))])
     y = rng.random(4000) < 1 / (1 + np.exp(-(x @ (2.0, -1.0, 0.5))))
     assert logistic(x, y.astype(float)) == pytest.approx((2.0, -1.0, 0.5), abs=0.2)
+
+
+def test_the_fit_is_the_same_each_time_and_knows_the_side(tmp_path, monkeypatch):
+    written = []
+    for k in range(2):
+        paths = {pipeline: tmp_path / f"fusion{k}.json", choosing: tmp_path / f"choosing{k}.json"}
+        for module, path in paths.items():
+            monkeypatch.setattr(module, "TABLE", path)
+        assert main(["--fit", "1"]) == 0
+        written.append([path.read_text() for path in paths.values()])
+    assert written[0] == written[1]
+    table = json.loads(written[0][1])
+    assert table["beside"] > 0 and len(table["sounds"]) == len(choosing.FEATURES) + 1
 
 
 def test_the_fitted_table_tells_sources_from_chance():

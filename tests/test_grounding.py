@@ -205,8 +205,12 @@ def test_every_label_of_the_vocabulary_is_in_the_table():
 def test_the_table_answers_for_a_label_its_kinds_and_strangers():
     assert sources("guitar").things["guitar"] > sources("guitar").players["person"]
     assert sources("church_bell") == sources("bell") and sources("yip") == sources("dog_bark")
+    assert {"dog", "bird", "elephant"} <= set(sources("animal").things) and "clock" not in sources("machine").words
+    assert sources("animal").things["dog"] < sources("dog").things["dog"]
     assert sources("gravel_crusher").words == ("gravel crusher",) and sources("rain").words == ()
-    assert "door" in sources("slam").words and "cash register" in sources("cash_register").words
+    assert "door" in sources("slam").words and sources("cash_register").words == ("cash register",)
+    assert "guitar" in sources("musical_instrument").things and "guitar" in sources("reggae").things
+    assert set(sources("theremin").things) == {"theremin"} and "person" in sources("theremin").players
     assert sources("speech").known(frozenset(COCO)) and not sources("rain").known(None)
     assert not sources("alarm").known(frozenset(COCO)) and sources("alarm").known(None)
 
@@ -217,6 +221,7 @@ def test_the_table_answers_for_a_label_its_kinds_and_strangers():
         ("- dog", "must hold `label"),
         ("dog_bark: {thing: {dog: 1}}", "dog_bark: expected"),
         ("dog_bark: {things: {dog: 2}}", "number from 0 to 1, found 2"),
+        ("animal: {kinds: 2}", "number from 0 to 1, found 2"),
         ("dog_bark: {things: [dog]}", "things must hold"),
         ("dog_bark: {things: {dog: 0.5}, moves: tail}", "moves must be one of"),
         ("a: [", "can't be read"),

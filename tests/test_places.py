@@ -9,7 +9,7 @@ import pytest
 
 from avstream import loading
 from avstream.config import presets
-from avstream.localization.choosing import Candidate, choose, of_ears, of_motion
+from avstream.localization.choosing import Candidate, choose, elsewhere, of_ears, of_motion
 from avstream.localization.fit import Fit
 from avstream.localization.grounding.coco import COCO
 from avstream.localization.grounding.thing import Thing, covered
@@ -138,6 +138,26 @@ def test_what_moves_is_not_taken_for_the_sound_of_another_thing():
     assert ask(Scripted(thing("chair", wide)), ["dog_bark"], window())[0].box is None
     assert ask(Scripted(), ["dog_bark"], window())[0].box == place.box, "what it does not know may bark"
     assert ask(Scripted(), ["rain"], window())[0].box == place.box
+    (cleaner,) = ask(Scripted(thing("person", wide)), ["vacuum_cleaner"], window())
+    assert cleaner.box is None and cleaner.heatmap is None, "of COCO's things none can, but it is a person that moves"
+    assert ask(Scripted(thing("person", wide)), ["other"], window())[0].box == place.box, "anything may"
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("animal", "dog"), ("pet", "cat"), ("vehicle", "train"), ("machine", "microwave")],
+)
+def test_a_general_word_has_the_things_of_its_kinds(label, name):
+    (place,) = ask(Scripted(thing(name), thing("chair", RIGHT)), [label])
+    assert place.visible is True and place.box == LEFT
+
+
+def test_music_comes_from_a_player_rather_than_from_a_screen():
+    both = Scripted(thing("tv", RIGHT), thing("person", LEFT))
+    (place,) = ask(both, ["music"], window())
+    assert place.box == LEFT and place.one_of == ()
+    assert ask(Scripted(thing("tv", RIGHT)), ["music"])[0].visible is None
+    assert ask(Scripted(thing("person")), ["music"])[0].visible is None, "who plays moves"
 
 
 def test_a_detector_is_asked_for_what_was_heard_and_only_then():
@@ -171,14 +191,21 @@ def candidate(box=LEFT, motion=0.0, chance=0.8):
 def test_more_evidence_never_makes_it_less_likely():
     chances = [choose([candidate(motion=m), candidate(RIGHT)], UNKNOWN).chance for m in (-0.6, 0.0, 1.0, 3.0)]
     assert chances == sorted(chances) and chances[1] == pytest.approx(0.8)
-    weak, strong = (of_motion(Fit(c, c - 0.1, c - 0.1, 3.8)) for c in (0.0, 0.9))
+    weak, strong = (of_motion([Fit(c, c - 0.1, c - 0.1, 3.8)], 1.0) for c in (0.0, 0.9))
     assert np.log(0.5) <= weak < 0 < strong, "films: what doesn't move with its sound may still make it"
+
+
+def test_motion_counts_by_how_much_of_the_window_it_was_seen_and_any_part_may_move():
+    weak, strong = (Fit(c, c - 0.1, c - 0.1, 3.8) for c in (0.0, 0.9))
+    assert 0 < of_motion([strong], 0.5) < of_motion([strong], 1.0) and of_motion([weak], 0.5) > of_motion([weak], 1.0)
+    assert of_motion([weak], 1.0) < of_motion([weak, strong], 1.0) < of_motion([strong], 1.0)
 
 
 def test_the_ears_speak_for_a_side_only_when_they_are_sure():
     right = Bearing("right", 0.7, 0.9)
-    assert of_ears(RIGHT, right) > 0 > of_ears(LEFT, right) and of_ears(LEFT, UNKNOWN) == 0
+    assert of_ears(RIGHT, right) > 0 == of_ears(LEFT, right) == of_ears(RIGHT, UNKNOWN)
     assert of_ears((0.0, 0.0, 1.0, 1.0), right) == 0, "a thing that fills the picture is everywhere"
+    assert elsewhere(LEFT, right) and not elsewhere(RIGHT, right) and not elsewhere(LEFT, UNKNOWN)
 
 
 def test_the_oldest_source_is_forgotten():
@@ -212,6 +239,7 @@ def test_on_real_clips_a_detector_finds_the_man_the_player_and_the_bells():
     found = clip_report(DATA / "ave2", models, DATA / "sounds", 10)
     wrong = found.pop("false boxes")
     assert [row["named"]["right"] for row in found.values()] == [True, True, True]
+    assert [row["right"] for row in found.values()] == [True, True, True], "of what is heard"
     assert wrong["muted boxes"] == "0 of 3"
     assert int(wrong["swapped with recordings"].split(" of ")[0]) <= 3, "1 in 10"
 

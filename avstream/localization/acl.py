@@ -21,6 +21,7 @@ from torch.nn.functional import cosine_similarity, gelu, normalize
 from avstream.errors import ModelError
 from avstream.localization.acl_grounder import Grounder
 from avstream.localization.acl_losses import (
+    AREA_OF_PAIRS,
     ImageMasker,
     Losses,
     acl_feature,
@@ -118,10 +119,10 @@ class AudioTokenizer(nn.Module):
 class AclHead(nn.Module):
     """All that ACL-SSL trains; the file is `{"audio_proj": ..., "masker_i": ...}`, as published."""
 
-    def __init__(self, inputs: int = 2304, width: int = 512) -> None:
+    def __init__(self, inputs: int = 2304, width: int = 512, masker: ImageMasker | None = None) -> None:
         super().__init__()
         self.audio_proj = AudioTokenizer(inputs, width)
-        self.masker_i = ImageMasker()
+        self.masker_i = masker or ImageMasker()
 
     def save(self, path: Path) -> None:
         """Write the weights in the published layout."""
@@ -161,8 +162,9 @@ def to_pixels(rgb: NDArray[np.uint8], size_px: int) -> Tensor:
     return (values - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / torch.tensor(CLIP_STD).view(3, 1, 1)
 
 
-def losses(head: AclHead, grounder: Grounder, pixels: Tensor, layers: Tensor) -> Losses:
-    """The three losses of a batch of B >= 2 pairs: pictures (B, 3, S, S) and BEATs layers (B, T, inputs).
+def losses(head: AclHead, grounder: Grounder, pixels: Tensor, layers: Tensor, area: float = AREA_OF_PAIRS) -> Losses:
+    """The three losses of a batch of B >= 2 pairs: pictures (B, 3, S, S) and BEATs layers (B, T, inputs). `area` is the
+    share of a picture that what sounds in it is expected to fill.
 
     A masked picture is the normalized picture times its mask: what is hidden becomes CLIP's mean color.
     """
@@ -175,7 +177,7 @@ def losses(head: AclHead, grounder: Grounder, pixels: Tensor, layers: Tensor) ->
     return Losses(
         acl_image(sounds, grounder.image_embedding(pixels * own)),
         acl_feature(feature, sounds),
-        area_loss(*mask_areas(masks)),
+        area_loss(*mask_areas(masks), area),
     )
 
 

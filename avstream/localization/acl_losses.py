@@ -28,12 +28,14 @@ class Losses(NamedTuple):
 
 
 class ImageMasker(nn.Module):
-    """Logits -> image-level masks. The two scalars are learned; names and first values are the checkpoint's."""
+    """Logits -> image-level masks. The two scalars are learned; names and first values are the checkpoint's. Where the
+    logits are far from -b / w, as a small CLIPSeg's may be, so steep a mask has no gradient: begin with a lower `w`.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, w: float = 10.0, b: float = 14.0) -> None:
         super().__init__()
-        self.w = nn.Parameter(torch.tensor(10.0))
-        self.b = nn.Parameter(torch.tensor(14.0))
+        self.w = nn.Parameter(torch.tensor(w))
+        self.b = nn.Parameter(torch.tensor(b))
 
     def forward(self, logits: Tensor) -> Tensor:
         """For training: 0 or 1, drawn by logistic noise, with the soft mask's gradient passed through."""
@@ -85,9 +87,9 @@ def acl_feature(feature: Tensor, audio: Tensor) -> Tensor:
     return (cross_entropy(logits, truth) + cross_entropy(logits.T, truth)) / 2
 
 
-def area_loss(pairs: Tensor, others: Tensor) -> Tensor:
-    """|p - 0.4| + |n - 0|: mean mask areas of matching and of other pairs, so that a mask can't cover everything."""
-    return (pairs - AREA_OF_PAIRS).abs() + (others - AREA_OF_OTHERS).abs()
+def area_loss(pairs: Tensor, others: Tensor, wanted: float = AREA_OF_PAIRS) -> Tensor:
+    """|p - wanted| + |n - 0|: mean mask areas of matching and of other pairs, so that a mask can't cover everything."""
+    return (pairs - wanted).abs() + (others - AREA_OF_OTHERS).abs()
 
 
 def mask_areas(masks: Tensor) -> tuple[Tensor, Tensor]:

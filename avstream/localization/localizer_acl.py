@@ -36,7 +36,7 @@ class AclPlaces:
 
     def places(self, window: Window, source: str, labels: Sequence[str]) -> tuple[Place, ...]:
         """One place a label."""
-        side, frame = bearing_of(window).side, key_frame(window)
+        side, frame = bearing_of(window.audio, window.rate_hz).side, key_frame(window)
         if frame is None:
             return (Place(None, None, None, side if len(labels) == 1 else None, None, None),) * len(labels)
         samples = self._mono(window.audio, window.rate_hz, self._localizer.rate_hz)

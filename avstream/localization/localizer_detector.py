@@ -29,7 +29,7 @@ NEWEST = 0.5  # of what is believed of a thing's motion comes from the newest wi
 MOST_BELIEFS = 200  # of things that left
 NEAR_FILLS = 0.02  # of the picture
 DARK, FLAT = 25.0, 12.0  # gray levels: a picture of less light, or less contrast, is not well seen
-OTHER_THING = 0.6  # the score from which on what moves is known to be something that can't make the sound
+KNOWN_THING = 0.6  # the score from which on it is known what moves there
 LOWER_FACE, HANDS = (0.3, 0.1, 0.7, 0.28), (0.0, 0.35, 1.0, 1.0)  # of a person's box
 REGIONS = {"voice": (LOWER_FACE, HANDS), "hands": (HANDS, (0.0, 0.0, 1.0, 1.0)), "body": ((0.0, 0.0, 1.0, 1.0),)}
 
@@ -81,20 +81,23 @@ class DetectorLocalizer:
     def _look(self, window: Window, seen: _Seen, wanted: Sequence[Sources]) -> _Look:
         """Detect, and see what moves."""
         at = key_frame(window)
-        bearing = bearing_of(window)
+        bearing = bearing_of(window.audio, window.rate_hz)
         shot = seen.motion.shot(window.start_s, window.end_s, window.audio, window.rate_hz, key_time_s(window))
         alone = fuse(None if shot is None else shot.map(), bearing)
         words = list(dict.fromkeys(word for each in wanted for word in each.words))
-        if at is None or not any(each.known(self._detector.names) for each in wanted):
+        known = any(each.known(self._detector.names) for each in wanted)
+        if at is None or not (known or (words and alone.box is not None)):
             return _Look(shot, bearing, (), False, alone)
         things = self._detector.find(at.rgb, words)
         clear = well_lit(at.rgb) and any(one.score >= self._detector.sure for one in things)
         return _Look(shot, bearing, tuple(seen.tracks.update(things)), clear, alone)
 
     def _place(self, label: str, wanted: Sources, look: _Look, seen: _Seen) -> Place:
-        """Where one label sounds."""
+        """Where one label sounds. Of one that anything may make, no thing can be said to be something else."""
+        if not wanted.words:
+            return look.alone
         if not wanted.known(self._detector.names):
-            return self._unless_taken(wanted, look)
+            return self._unless_taken(look)
         candidates = self._candidates(label, wanted, look, seen)
         fitting = [one for one in candidates if not elsewhere(one.box, look.bearing)]
         if fitting:
@@ -123,22 +126,21 @@ class DetectorLocalizer:
         """The place when no thing has the sound: what moves with it may still, or nothing of it is in the picture."""
         fits = {*wanted.things, *wanted.players}
         weak = [one for one in look.things if one.thing.name in fits and not elsewhere(one.thing.box, look.bearing)]
-        moving = self._unless_taken(wanted, look)
+        moving = self._unless_taken(look)
         if moving.visible is not None or (unsure and weak):
             return moving
         if wanted.absent is not None and look.well_seen and not weak and wanted.absent >= SURE_ABSENT:
             return replace(moving, visible=False, absent=wanted.absent)
         return moving
 
-    def _unless_taken(self, wanted: Sources, look: _Look) -> Place:
-        """Synchrony's answer, unless what moves is known to be a thing that can't make the sound."""
-        place, fits = look.alone, {*wanted.things, *wanted.players}
-        others = [
-            one.thing.box
-            for one in look.things
-            if one.thing.name not in fits and one.thing.score >= max(OTHER_THING, self._detector.sure)
-        ]
-        if place.box is not None and taken(place.box, others):
+    def _unless_taken(self, look: _Look) -> Place:
+        """Synchrony's answer, unless what moves is a thing that is known: that can't make the sound, or was weighed
+        with all of its motion.
+        """
+        place, least = look.alone, max(KNOWN_THING, self._detector.sure)
+        if place.box is not None and taken(
+            place.box, [one.thing.box for one in look.things if one.thing.score >= least]
+        ):
             return replace(place, visible=None, box=None, heatmap=None)
         return place
 
@@ -171,7 +173,7 @@ def believed(label: str, one: Tracked, wanted: Sources, shot: Shot | None, seen:
     now = before or 0.0
     if shot is not None and wanted.moves in REGIONS:
         fits = shot.fits([part(one.thing.box, region) for region in REGIONS[wanted.moves]])
-        found = of_motion(max(fits, key=lambda fit: fit.worth))
+        found = of_motion(fits, shot.share)
         now = found if before is None else before + NEWEST * (found - before)
     if one.track:
         seen.beliefs.pop(key, None)

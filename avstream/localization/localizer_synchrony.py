@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from avstream.localization.fusion import SURE_BEARING, fuse, unattributed
 from avstream.localization.place import PerSource, Place, key_time_s
 from avstream.localization.stereo import Bearing, direction
@@ -33,10 +36,10 @@ class SynchronyLocalizer:
 def place_of(window: Window, seen: Synchrony) -> Place:
     """Where the one sound of a window comes from, by what moves and from which side it is heard."""
     found = seen.look(window.start_s, window.end_s, window.audio, window.rate_hz, key_time_s(window))
-    return fuse(found, bearing_of(window))
+    return fuse(found, bearing_of(window.audio, window.rate_hz))
 
 
-def bearing_of(window: Window) -> Bearing:
-    """The side that the window's sound comes from, if that is sure enough to be said."""
-    bearing = direction(window.audio, window.rate_hz)
+def bearing_of(audio: NDArray[np.float32], rate_hz: int) -> Bearing:
+    """The side that float32 (channels, n) comes from, if that is sure enough to be said."""
+    bearing = direction(audio, rate_hz)
     return bearing if bearing.confidence >= SURE_BEARING else replace(bearing, side=None)

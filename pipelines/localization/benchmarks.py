@@ -151,8 +151,7 @@ def dataset_report(args: argparse.Namespace) -> Report:
     """What `add_arguments` and `--dataset KIND FOLDER` ask for. Raises ConfigError, ModelError, SourceError."""
     kind, folder = _kind(args.dataset[0]), Path(args.dataset[1])
     items = read_dataset(kind, folder, annotations=args.annotations, extended=args.extended, split=args.split)
-    localizer = acl_localizer(args) if args.acl else Similarity(args.preset)
-    return evaluate_dataset(localizer, kind, items[: args.limit], batch=args.batch)
+    return evaluate_dataset(similarity_or_acl(args), kind, items[: args.limit], batch=args.batch)
 
 
 def _kind(name: str) -> Kind:
@@ -160,6 +159,11 @@ def _kind(name: str) -> Kind:
         if kind == name:
             return kind
     raise ConfigError(f"expected a dataset of {', '.join(KINDS)}, found {name!r}")
+
+
+def similarity_or_acl(args: argparse.Namespace) -> Localizer:
+    """ACL-SSL when its weights are given, else the similarity of a preset. Raises ConfigError and ModelError."""
+    return acl_localizer(args) if args.acl else Similarity(args.preset)
 
 
 def acl_localizer(args: argparse.Namespace) -> AclLocalizer:

@@ -1,9 +1,11 @@
-"""What the field uses for sounds that are not in the picture: loaders and measures.
+"""What the field uses for sounds that are not in the picture: readers and measures.
 
 DCASE 2025 task 3  stereo SELD: metadata_dev/**/NAME.csv (frame, class, source, azimuth, distance, onscreen; ten frames
-                   a second), with stereo_dev/ and video_dev/ of the same tree: NAME.wav and NAME.mp4, 5 s each.
-AVATAR             arXiv 2507.04667: metadata/NAME.json with frames, each a list of instances with a category, a box in
-                   pixels (left, top, width, height), and a scenario; `offscreen` ones have no box.
+                   a second, degrees, centimeters), with stereo_dev/ and video_dev/ of the same tree: NAME.wav and
+                   NAME.mp4, 5 s each.
+AVATAR             arXiv 2507.04667: video/NAME.mp4, and metadata/NAME/FRAME.json, each with a frame_number and
+                   annotations: audio_visual_category, scenario, and bbox (left, top, width, height) in pixels, which an
+                   Off-screen one has not.
 Negative audio     arXiv 2410.01020: the pictures of VGG-SS or Flickr with silence, noise, or another video's sound.
 
 Read from descriptions: none of the three could be had where this was written; a file of another form is named in the
@@ -15,15 +17,17 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from avstream.errors import SourceError
+from avstream.localization.grounding.thing import overlap
 from avstream.records import Box, Direction
 
 FRAMES_HZ = 10
@@ -34,6 +38,8 @@ CLASSES = (
     "music", "musical instrument", "water tap", "bell", "knock",
 )  # fmt: skip
 Negative = Literal["silence", "noise", "offscreen"]
+NEGATIVES: tuple[Negative, ...] = ("silence", "noise", "offscreen")
+OFF_SCREEN = "Off-screen"  # AVATAR's scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ def read_labels(path: Path) -> list[Heard]:
                 continue  # names of columns
             try:
                 frame, kind, _, azimuth, distance, onscreen = (float(value) for value in row)
-                heard = Heard(int(frame), int(kind), azimuth, distance, bool(onscreen))
+                heard = Heard(int(frame), int(kind), azimuth, distance / 100, bool(onscreen))
             except ValueError as error:
                 raise SourceError(
                     f"{path}, line {number}: expected frame, class, source, azimuth, distance, onscreen; found {row}"
@@ -161,10 +167,10 @@ def share(values: Sequence[bool]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A frame of AVATAR: its video and number, and for each sounding instance the category and the box; None is off."""
+    """A frame of AVATAR: its video, its time, and each sounding instance's category and box, None when off-screen."""
 
-    video: str
-    frame: int
+    video: Path
+    time_s: float
     instances: tuple[tuple[str, Box | None], ...]
 
     @property
@@ -173,41 +179,73 @@ class Annotated:
         return bool(self.instances) and all(box is None for _, box in self.instances)
 
 
-def read_avatar(folder: Path) -> list[Annotated]:
-    """The annotated frames of AVATAR, by video and number. Raises SourceError."""
-    found = []
-    for path in sorted((folder / "metadata").glob("*.json")):
-        try:
-            for frame in json.loads(path.read_text(encoding="utf-8"))["frames"]:
-                size = float(frame["width"]), float(frame["height"])
-                instances = tuple((str(one["category"]), box_in(one.get("box"), size)) for one in frame["instances"])
-                found.append(Annotated(path.stem, int(frame["index"]), instances))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SourceError(
-                f'{path}: expected {{"frames": [{{"index", "width", "height", "instances": [{{"category", "box"}}]}}]}}'
-                f"; {type(error).__name__}: {error}"
-            ) from error
+def read_avatar(folder: Path) -> dict[Path, list[Annotated]]:
+    """The annotated frames of AVATAR by their video; those of a video that is not there are left out.
+
+    Raises SourceError: nothing there, or a file of another form.
+    """
+    found = {}
+    for video in sorted((folder / "video").glob("*.mp4")):
+        paths = sorted((folder / "metadata" / video.stem).glob("*.json"))
+        if paths:
+            size, rate_hz = pictures_of(video)
+            found[video] = [read_frame(path, video, size, rate_hz) for path in paths]
     if not found:
-        raise SourceError(f"expected AVATAR's metadata/NAME.json in {folder}, found none")
+        raise SourceError(
+            f"{folder} without a video that has annotations", "unpack AVATAR's video.zip and metadata.zip there",
+            "video/NAME.mp4 and metadata/NAME/FRAME.json",
+        )  # fmt: skip
     return found
 
 
-def box_in(box: Sequence[float] | None, size: tuple[float, float]) -> Box | None:
-    """(left, top, width, height) in pixels as a box in [0, 1]; None stays None."""
-    if box is None:
-        return None
+def read_frame(path: Path, video: Path, size: tuple[int, int], rate_hz: float) -> Annotated:
+    """One frame's annotations. Raises SourceError."""
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+        instances = tuple(
+            (str(one["audio_visual_category"]), None if one["scenario"] == OFF_SCREEN else box_in(one["bbox"], size))
+            for one in row["annotations"]
+        )
+        return Annotated(video, int(row["frame_number"]) / rate_hz, instances)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f"{path}: {type(error).__name__}: {error}",
+            expected='{"frame_number", "annotations": [{"audio_visual_category", "scenario", "bbox"}]}',
+        ) from error
+
+
+def pictures_of(video: Path) -> tuple[tuple[int, int], float]:
+    """The size (width, height) of a video's pictures, and how many there are in a second. Raises SourceError."""
+    try:
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            return (stream.codec_context.width, stream.codec_context.height), float(stream.average_rate or 0) or 25.0
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise SourceError(f"{video} can't be read as a video: {error}") from error
+
+
+def box_in(box: Sequence[float], size: tuple[int, int]) -> Box:
+    """(left, top, width, height) in pixels as a box in [0, 1]."""
     (left, top, wide, high), (width, height) = box, size
     return left / width, top / height, (left + wide) / width, (top + high) / height
 
 
-def true_negatives(frames: Sequence[Annotated], claimed: Sequence[bool]) -> dict[str, float | None]:
-    """AVATAR's off-screen scenario: the share of off-screen frames where nothing is claimed, and of the others where
-    something is; percent.
+def true_negatives(frames: Sequence[Annotated], said: Sequence[Sequence[Box]]) -> dict[str, float | None]:
+    """AVATAR's off-screen scenario: the share of off-screen frames where no box is said, of the others where one is,
+    and of these where one overlaps an instance by half (IoU); percent.
     """
-    pairs = list(zip(frames, claimed, strict=True))
+    both = list(zip(frames, said, strict=True))
+    away = [not boxes for frame, boxes in both if frame.offscreen]
+    seen = [(frame, boxes) for frame, boxes in both if frame.instances and not frame.offscreen]
+    right = [
+        any(overlap(box, truth) >= 0.5 for box in boxes for _, truth in frame.instances if truth)
+        for frame, boxes in seen
+        if boxes
+    ]
     return {
-        "off-screen left empty": share([not said for frame, said in pairs if frame.offscreen]),
-        "on-screen claimed": share([said for frame, said in pairs if frame.instances and not frame.offscreen]),
+        "off-screen left empty": share(away),
+        "on-screen claimed": share([bool(boxes) for _, boxes in seen]),
+        "claimed box right": share(right),
     }
 
 
@@ -226,7 +264,7 @@ def negative_sound(
 
 def negative_scores(
     positives: Sequence[NDArray[np.floating]],
-    negatives: dict[Negative, Sequence[NDArray[np.floating]]],
+    negatives: Mapping[Negative, Sequence[NDArray[np.floating]]],
     threshold: float,
 ) -> dict[str, float]:
     """Of heatmaps at one threshold for all sounds: pIA, the mean share of the picture that is claimed, for each kind of

@@ -15,6 +15,7 @@ from avstream.encoders.audio import mono
 from avstream.localization import choosing
 from avstream.localization.fit import Fit
 from avstream.localization.fusion import FEATURES, features, fuse
+from avstream.localization.localizer_synchrony import bearing_of
 from avstream.localization.stereo import direction
 from avstream.localization.synchrony import Shot, Synchrony, SynchronyMap
 from avstream.records import Box
@@ -29,14 +30,24 @@ Localizers = Mapping[str, Localizer]  # those that know classes, by name
 TOLERANCE = (8 / 320, 8 / 180)  # one cell: the peak is the middle of one
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A thing: how the motion in its box fits the sound, whether the sound is heard beside it (None: from no sure side,
+    or far from it), and whether it is a source.
+    """
+
+    fit: Fit
+    beside: bool | None
+    true: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """One scene's answers. `overlaps` and `halves` are by method: cIoU at 0.5, and whether the half is right.
 
     `features` is None when synchrony had no answer, or there is a cut; `inside`: its peak is on a source. `side` is
     None where the level difference is too small to ask. `visible`, `here` and `absent` are what fusion said, `box` is
-    how far its box overlaps a source's (IoU), None without a box. `fits`: how the motion in the box of each thing, as
-    a detector would give it, fits the sound, and whether it is a source.
+    how far its box overlaps a source's (IoU), None without a box. `candidates`: the things, as a detector finds them.
     """
 
     condition: str
@@ -50,7 +61,7 @@ class Outcome:
     here: float | None
     absent: float | None
     box: float | None
-    fits: tuple[tuple[Fit, bool], ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 def outcomes(
@@ -81,18 +92,23 @@ def outcome(scene: Scene, others: Localizers | None = None, *, fitting: bool = F
         here=place.here if place else None,
         absent=place.absent if place else None,
         box=best_overlap(place.box, scene.boxes) if place and place.box else None,
-        fits=thing_fits(scene, shot) if fitting else (),
+        candidates=candidates_of(scene, shot) if fitting else (),
     )  # fmt: skip
 
 
-def thing_fits(scene: Scene, shot: Shot | None) -> tuple[tuple[Fit, bool], ...]:
-    """The fit of each thing's motion, in a box that is off by a few percent, as detectors' are."""
+def candidates_of(scene: Scene, shot: Shot | None) -> tuple[Candidate, ...]:
+    """The things of a scene in boxes that are off by a few percent, as detectors' are."""
     if shot is None:
         return ()
     rng = np.random.default_rng([31, len(scene.boxes), *(int(1000 * v) for box in scene.distractors for v in box)])
     boxes = [detected(box, rng) for box in (*scene.boxes, *scene.distractors)]
     true = [True] * len(scene.boxes) + [False] * len(scene.distractors)
-    return tuple(zip(shot.fits(boxes), true, strict=True))
+    bearing = bearing_of(scene.audio, scene.rate_hz)
+    heard = [
+        None if bearing.side is None or choosing.elsewhere(box, bearing) else choosing.beside(box, bearing)
+        for box in boxes
+    ]
+    return tuple(Candidate(*parts) for parts in zip(shot.fits(boxes), heard, true, strict=True))
 
 
 def detected(box: Box, rng: np.random.Generator, off: float = 0.06) -> Box:
@@ -197,16 +213,25 @@ def fitted(found: Sequence[Outcome]) -> dict[str, list[float]]:
     return {name: [round(float(v), 4) for v in row] for name, row in rows.items()}
 
 
-def fitted_choice(found: Sequence[Outcome]) -> dict[str, list[float]]:
-    """The table of `choosing`: how a thing's motion fits the sound -> log odds that it is the source, both as many."""
-    pairs = [pair for one in found for pair in one.fits]
-    x = np.array([[getattr(fit, name) for name in choosing.FEATURES] for fit, _ in pairs])
-    y = np.array([true for _, true in pairs], float)
+def fitted_choice(found: Sequence[Outcome]) -> dict[str, Any]:
+    """The table of `choosing`: how a thing's motion fits the sound -> log odds that it is the source, both as many; and
+    the log odds of one that the sound is heard beside.
+    """
+    things = [thing for one in found for thing in one.candidates]
+    x = np.array([[getattr(thing.fit, name) for name in choosing.FEATURES] for thing in things])
+    y = np.array([thing.true for thing in things], float)
     mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-3)
     w = logistic(np.hstack([(x - mean) / scale, np.ones((len(x), 1))]), y)
     w[-1] -= np.log(y.mean() / (1 - y.mean()))
     rows = {"mean": mean, "scale": scale, "sounds": w}
-    return {name: [round(float(v), 4) for v in row] for name, row in rows.items()}
+    return {name: [round(float(v), 4) for v in row] for name, row in rows.items()} | {"beside": of_side(things)}
+
+
+def of_side(things: Sequence[Candidate]) -> float:
+    """The log odds that a thing beside which the sound is heard is its source, where as many are as are not."""
+    heard = [thing for thing in things if thing.beside is not None]
+    right, wrong = (float(np.mean([one.beside for one in heard if one.true is true])) for true in (True, False))
+    return round(float(np.log(right / max(0.01, wrong))), 4)
 
 
 def logistic(x: NDArray[np.float64], y: NDArray[np.float64], ridge: float = 1.0) -> NDArray[np.float64]:
