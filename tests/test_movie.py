@@ -15,14 +15,16 @@ import wave
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, VideoFrame
 from avstream.sources.file.movie import Movie
 from avstream.sources.file.timestamps import Clock, Track
-from avstream.sources.frames import AtMost, Pictures
+from avstream.sources.frames import AtMost, Pictures, gray_upright, upright
 from avstream.windows import Windower
 from tests.synth import CODECS, damage, make_movie
 
@@ -490,3 +492,17 @@ def test_jitter_costs_no_motion_frame_and_a_burst_brings_no_more(rate):
     assert taken == list(times)
     burst = [at_s for at_s in times[-1] + np.arange(1, 1000) / 1000 if picker.wants(at_s) and not picker.took(at_s)]
     assert len(burst) == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv422p", "yuv444p", "yuvj420p", "nv12", "yuv420p10le", "rgb24", "gray"])
+@pytest.mark.parametrize("size", [(1280, 720), (854, 480), (320, 180), (98, 202)])
+def test_motion_frames_from_luma_are_those_of_the_picture(form, size):
+    """Whatever its pixel format and range, in the levels of the picture that people see."""
+    rng, scaler = np.random.default_rng(3), VideoReformatter()
+    small = rng.uniform(0, 255, (6, 8, 3)).astype(np.float32)
+    smooth = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    frame = av.VideoFrame.from_ndarray(smooth, format="rgb24").reformat(format=form)
+    gray = gray_upright(frame, scaler, max_side=320, aspect=None)
+    shown = cv2.cvtColor(upright(frame, scaler, max_side=320, aspect=None), cv2.COLOR_RGB2GRAY)
+    assert gray.shape == shown.shape and gray.dtype == np.uint8 and gray.flags["C_CONTIGUOUS"]
+    assert np.abs(gray.astype(int) - shown).mean() < 3

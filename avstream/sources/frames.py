@@ -22,6 +22,10 @@ EARLY = 0.4  # of a step: stamps of a camera jitter by so much; half would be th
 ROUNDED_S = 0.001  # Matroska and FLV give whole milliseconds, and 0.033 s is meant to be 1/30
 PICTURE_RATE_HZ, PICTURE_SIDE = 2.0, 672  # of what the narrator looks at
 SHOWN_SIDE = 1280  # of live pictures for people
+# pixel formats of 8 bits whose first plane is luma; "gray" itself is in full range
+LUMA_FIRST = frozenset("yuv420p yuv422p yuv444p yuvj420p yuvj422p yuvj444p nv12 nv21".split())
+FULL_RANGE = 2  # AVCOL_RANGE_JPEG; an unknown range is taken as limited, as libswscale does
+LIMITED_RANGE = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
 class OnePerSlot:
@@ -72,7 +76,7 @@ class Pictures:
     ) -> None:
         """`aspect` is the width of a pixel over its height, None when unknown. `gray` makes motion frames."""
         self._start_s, self._end_s, self._max_side = start_s, end_s, max_side
-        self._aspect, self._gray = aspect, gray
+        self._aspect, self._gray = float(aspect or 0), gray
         self._picker = AtMost(rate_hz) if gray else OnePerSlot(rate_hz)
         self._scaler = VideoReformatter()
 
@@ -80,9 +84,13 @@ class Pictures:
         """One picture or none. Raises av.FFmpegError or ValueError for a frame that can't be converted."""
         if not self._start_s <= time_s < self._end_s or not self._picker.wants(time_s):
             return []
-        picture = upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect, gray=self._gray)
+        if self._gray:
+            gray = gray_upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect)
+            made: VideoFrame | MotionFrame = MotionFrame(time_s, gray)
+        else:
+            made = VideoFrame(time_s, upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect))
         self._picker.took(time_s)
-        return [MotionFrame(time_s, picture) if self._gray else VideoFrame(time_s, picture)]
+        return [made]
 
 
 class Sounds:
@@ -104,9 +112,10 @@ class Sounds:
             raise ValueError(f"a sample rate of {frame.sample_rate} Hz")
         chunks = []
         for piece in self._resampled(frame):
-            # a damaged decoder state gives NaN, and loud codings go over 1
-            samples = np.nan_to_num(np.asarray(piece.to_ndarray(), dtype=np.float32), copy=False)
-            chunk = AudioChunk(time_s, self._going[1], np.clip(samples, -1.0, 1.0))
+            samples = np.asarray(piece.to_ndarray(), dtype=np.float32)
+            if not math.isfinite(float(samples.sum())):  # a damaged decoder state gives NaN
+                samples = np.nan_to_num(samples)
+            chunk = AudioChunk(time_s, self._going[1], samples.clip(-1.0, 1.0))  # loud codings go over 1
             time_s += samples.shape[1] / self._going[1]
             padded = self._stated_s < time_s <= self._stated_s + PADDING_S
             end_s = min(self._end_s, self._stated_s) if padded else self._end_s
@@ -133,28 +142,49 @@ class Sounds:
         return [piece for piece in rest + self._resampler.resample(frame) if piece is not None]
 
 
-def upright(
-    frame: Any, scaler: VideoReformatter, *, max_side: int, aspect: Any, gray: bool = False
-) -> NDArray[np.uint8]:
-    """A decoded frame scaled down as far as needed, with square pixels: uint8 (H, W, 3), or (H, W) if `gray`.
+def upright(frame: Any, scaler: VideoReformatter, *, max_side: int, aspect: Any) -> NDArray[np.uint8]:
+    """A decoded frame scaled down as far as needed, with square pixels: RGB uint8 (H, W, 3).
 
     Raises av.FFmpegError or ValueError when it can't be converted.
     """
+    return turned(_reformatted(frame, scaler, _fitting(frame, max_side, aspect), "rgb24"), frame)
+
+
+def gray_upright(frame: Any, scaler: VideoReformatter, *, max_side: int, aspect: Any) -> NDArray[np.uint8]:
+    """The same in gray levels, uint8 (H, W): of 8-bit video from the plane of luma, at a quarter of the cost."""
+    size = _fitting(frame, max_side, aspect)
+    if frame.format.name not in LUMA_FIRST:
+        return turned(_reformatted(frame, scaler, size, "gray"), frame)
+    plane = frame.planes[0]
+    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    while luma.shape[1] >= 2 * size[0] and luma.shape[0] >= 2 * size[1]:
+        half = luma.shape[1] // 2, luma.shape[0] // 2
+        luma = cv2.resize(luma, half, interpolation=cv2.INTER_AREA)  # halving is fast
+    small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    full_range = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
+    return turned(np.asarray(small if full_range else cv2.LUT(small, LIMITED_RANGE), np.uint8), frame)
+
+
+def _fitting(frame: Any, max_side: int, aspect: Any) -> tuple[int, int]:
+    """Width and height of a frame with square pixels, scaled down so that no side is over `max_side`."""
     width, height = shown_size(frame, aspect)
     scale = min(1.0, max_side / max(width, height))
-    scaled = scaler.reformat(
-        frame,
-        width=max(1, round(width * scale)),
-        height=max(1, round(height * scale)),
-        format="gray" if gray else "rgb24",
-        interpolation=Interpolation.AREA,
-    )
-    picture = scaled.to_ndarray()
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _reformatted(frame: Any, scaler: VideoReformatter, size: tuple[int, int], form: str) -> NDArray[np.uint8]:
+    width, height = size
+    scaled = scaler.reformat(frame, width=width, height=height, format=form, interpolation=Interpolation.AREA)
+    return np.asarray(scaled.to_ndarray(), np.uint8)
+
+
+def turned(picture: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
+    """A frame's picture as its container says that it is to be shown."""
     transposed, flip_x, flip_y = turn(frame)
     picture = np.swapaxes(picture, 0, 1) if transposed else picture
     picture = picture[:, ::-1] if flip_x else picture
     picture = picture[::-1] if flip_y else picture
-    return np.ascontiguousarray(picture, dtype=np.uint8)
+    return np.ascontiguousarray(picture)
 
 
 def shrunk(picture: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:

@@ -143,7 +143,7 @@ class Movie:
             self._container.close()
             what = " that can be read here" if kinds else ""
             raise SourceError(f"{self.path} has neither picture nor sound{what}", "name a movie or sound file")
-        self._origin_s = _origin(self._container)
+        self._origin_s = float(_origin(self._container))
 
     def _probe(self) -> StreamInfo:
         length_s = (self._container.duration or 0) / 1e6
@@ -312,10 +312,10 @@ class Movie:
         base = frame.time_base or stream.time_base  # frames that a flush brings out come without one
         stamp_s = None
         if frame.pts is not None and base:
-            stamp_s = round(float(frame.pts * base - self._origin_s), 9)
+            stamp_s = round(frame.pts * base.numerator / base.denominator - self._origin_s, 9)
         if stream is self._audio:
             return stamp_s, frame.samples / max(1, frame.sample_rate)
-        length_s = float(frame.duration * base) if frame.duration and base else 0.0
+        length_s = frame.duration * base.numerator / base.denominator if frame.duration and base else 0.0
         if length_s <= 0:
             length_s = 1 / (self.info.frame_rate_hz or 25.0)
         return stamp_s, min(length_s, 1.0)
