@@ -27,6 +27,8 @@ class Llava:
     offers, so the model itself is untouched.
     """
 
+    words_decide = False
+
     def __init__(self, checkpoint: Path, *, device: torch.device, dtype: torch.dtype) -> None:
         """Load from a local folder. Raises ModelError for a family that is not known, OSError when incomplete."""
         self._model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=dtype).to(device).eval()

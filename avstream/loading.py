@@ -30,7 +30,9 @@ NANO = "nano"
 
 
 class LanguageModel(Protocol):
-    """Puts visual tokens and words into a sentence."""
+    """Puts visual tokens and words into a sentence; `words_decide`: those for one sound alone do."""
+
+    words_decide: bool
 
     def prompt(self, instruction: str, heard: str) -> str:
         """The turn that the model is given. Raises ConfigError for an instruction that can't be used."""

@@ -80,7 +80,13 @@ class NanoTower:
 
 
 class NanoLanguage:
-    """The small Llama behind its projector; the instruction's keys and values are computed once."""
+    """The small Llama behind its projector; the instruction's keys and values are computed once.
+
+    It was trained to say the words whatever it sees. For one sound it does; of two or three at once, which are rare,
+    the tokens decide now and then.
+    """
+
+    words_decide = True
 
     def __init__(self, threads: int = 1) -> None:
         self._projector = graph("projector.onnx", threads)

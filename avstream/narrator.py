@@ -2,7 +2,7 @@
 
 Follows Algorithm 1 of SoundCLIP (arXiv 2506.10416) and adds what is ours: the claims come from a listener that gets
 the sound alone, silence ends the work before any model runs, a sentence that claims other sounds is not let through,
-and the place is the localizer's, or is left open.
+and the place is the localizer's, or is left open. What was computed before is not computed again (`SAVINGS`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from avstream.errors import ConfigError, ModelError
 from avstream.level import SILENCE_DBFS, loudness_dbfs
 from avstream.listeners.base import Claim, Listener, claims
 from avstream.loading import Models
-from avstream.localization.place import Place, heat_of, key_frame
+from avstream.localization.place import PerSource, Place, heat_of, key_frame
 from avstream.localization.similarity import heatmap
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.sentences import agrees
@@ -32,6 +32,8 @@ from avstream.substitution import substitute
 from avstream.windows import WINDOW_S
 
 Shown = Literal["source", "similarity"]
+Saving = Literal["sentence", "picture"]
+SAVINGS: frozenset[Saving] = frozenset({"sentence", "picture"})
 MOST_CHANNELS = 32
 
 
@@ -40,11 +42,17 @@ class Narrator:
 
     `shown` is what a narration's heatmap is: where the `source` is, when that is known, or the `similarity` of the
     patches that the language model was given.
+
+    `savings` skip work whose result is known; narrations are the same without them, so only tests and measurements
+    leave one out. `sentence`: the same words for one sound have the same sentence, where they alone decide it.
+    `picture`: the tower does not look again at a picture that is the source's last one, pixel for pixel.
     """
 
-    def __init__(self, models: Models, shown: Shown = "source") -> None:
+    def __init__(self, models: Models, shown: Shown = "source", savings: frozenset[Saving] = SAVINGS) -> None:
         self.overruled = 0  # sentences of the language model that did not agree with the evidence
-        self._models, self._shown = models, shown
+        self._models, self._shown, self._savings = models, shown, savings
+        self._sentences = dict[str, str]()  # by the words of evidence
+        self._seen = PerSource(_Seen)
         self._lock = threading.Lock()
 
     @property
@@ -94,26 +102,40 @@ class Narrator:
         with stage(timings, "place"):
             places = models.localizer.places(window, source, [one.label for one in found])
         sounds = tuple(sound_of(*pair, window, level) for pair in zip(found, places, strict=True))
-        with stage(timings, "audio"):
-            z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
-        with stage(timings, "vision"):
-            picture = self._look(frame)
-        with stage(timings, "substitution"):
-            f = self._align(z)
-            k = min(models.tokens, len(picture.patches))
-            tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
-            heat = heat_of(places)
-            if self._shown == "similarity" and frame is not None:
-                heat = heatmap(scores, kept, picture.grid)
-        with stage(timings, "language"):
-            text = models.language.describe(tokens, models.prompt, wording.heard(sounds))
+        words, heat = wording.heard(sounds), heat_of(places)
+        text = self._sentences.get(words)
+        if text is None or self._shown == "similarity":
+            with stage(timings, "audio"):
+                z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
+            with stage(timings, "vision"):
+                picture = self._look(frame, source)
+            with stage(timings, "substitution"):
+                f = self._align(z)
+                k = min(models.tokens, len(picture.patches))
+                tokens, scores, kept = substitute(f, picture.patches, k, models.unselected)
+                if self._shown == "similarity" and frame is not None:
+                    heat = heatmap(scores, kept, picture.grid)
+        if text is None:
+            with stage(timings, "language"):
+                text = models.language.describe(tokens, models.prompt, words)
+            self._keep(words, text, sounds)
         return assemble(window, source, level, frame, self._checked(text, sounds), sounds, heat, timings, name)
 
-    def _look(self, frame: VideoFrame | None) -> PictureTokens:
+    def _keep(self, words: str, text: str, sounds: tuple[Sound, ...]) -> None:
+        """Remember a sentence, where the words alone decide it: at most three a label, by how sure it is."""
+        if "sentence" in self._savings and self._models.language.words_decide and len(sounds) == 1:
+            self._sentences[words] = text
+
+    def _look(self, frame: VideoFrame | None, source: str) -> PictureTokens:
         tower = self._models.tower
         if frame is None:
             return PictureTokens(None, np.zeros((0, tower.width), np.float32), (0, 0))
-        return tower.encode(frame.rgb)
+        if "picture" not in self._savings:
+            return tower.encode(frame.rgb)
+        seen = self._seen.of(source)
+        if seen.rgb is None or seen.tokens is None or not same_picture(frame.rgb, seen.rgb):
+            seen.rgb, seen.tokens = frame.rgb, tower.encode(frame.rgb)
+        return seen.tokens
 
     def _align(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """f_a = MLP(z_a), or DimMatch(z_a) where no projection was asked for."""
@@ -127,6 +149,18 @@ class Narrator:
             return sentence
         self.overruled += 1
         return wording.sentence(sounds)
+
+
+class _Seen:
+    """A source's last picture, and what the tower made of it."""
+
+    rgb: NDArray[np.uint8] | None = None
+    tokens: PictureTokens | None = None
+
+
+def same_picture(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether two pictures are equal; a coarse grid of pixels first, since most are not."""
+    return one is other or (np.array_equal(one[::64, ::64], other[::64, ::64]) and np.array_equal(one, other))
 
 
 def audio_of(samples: ArrayLike, rate_hz: int) -> NDArray[np.float32]:
