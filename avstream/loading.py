@@ -24,6 +24,7 @@ from avstream.listeners.choose import open_listener
 from avstream.listeners.names import BY_TORCH
 from avstream.localization.localizer_synchrony import SynchronyLocalizer
 from avstream.localization.place import Localizer
+from avstream.localization.tracks import require_tracker
 from avstream.windows import WINDOW_S
 
 NANO = "nano"
@@ -146,19 +147,27 @@ def load_localizer(settings: Settings, progress: Callable[[str], None] = lambda 
     if kind == "synchrony":
         return SynchronyLocalizer()
     progress(f"localizer {kind} ({model})")
-    if kind == "detector" and model.endswith(".onnx"):
-        from avstream.localization.grounding.fastestdet import FastestDet
-        from avstream.localization.localizer_detector import DetectorLocalizer
-
-        return DetectorLocalizer(FastestDet(Path(model).expanduser()))
-    from avstream import torch_models
-
     if kind == "acl":
+        from avstream import torch_models
+
         return torch_models.load_acl(settings)
     try:
-        return torch_models.load_grounding(settings)
+        return load_detector(settings)
     except ModelError as error:
         if kind != "auto":
             raise
         progress(f"localizer synchrony, for want of {model}: {error}")
         return SynchronyLocalizer()
+
+
+def load_detector(settings: Settings) -> Localizer:
+    """A localizer that detects things: by FastestDet's ONNX file, or by a checkpoint. Raises as `load_localizer`."""
+    require_tracker()
+    if not settings.localizer_model.endswith(".onnx"):
+        from avstream import torch_models
+
+        return torch_models.load_grounding(settings)
+    from avstream.localization.grounding.fastestdet import FastestDet
+    from avstream.localization.localizer_detector import DetectorLocalizer
+
+    return DetectorLocalizer(FastestDet(Path(settings.localizer_model).expanduser()))

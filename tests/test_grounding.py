@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -189,6 +190,17 @@ def test_a_detector_with_a_weight_missing_is_refused(checkpoints, tmp_path):
 def test_wrong_localizers_are_told(localizer, error, says):
     with pytest.raises(error, match=says):
         loading.load(presets.load("nano", localizer=localizer))
+
+
+def test_without_its_tracker_a_detector_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trackers", None)  # as if it were not installed
+    with pytest.raises(ModelError) as caught:
+        loading.load_localizer(presets.load("nano", localizer="detector:/no/such/folder"))
+    assert caught.value.found == "a detector needs the package trackers"
+    assert caught.value.fix == "pip install 'avstream[detector]'"
+    said = []
+    chosen = loading.load_localizer(presets.load("nano", localizer="auto:/no/such/folder"), said.append)
+    assert isinstance(chosen, SynchronyLocalizer) and "avstream[detector]" in said[-1]
 
 
 def test_a_file_that_is_no_detector_is_told(tmp_path):

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from supervision import Detections
-from trackers import ByteTrackTracker
 
+from avstream.errors import ModelError
 from avstream.localization.grounding.thing import Thing
+
+if TYPE_CHECKING:
+    from trackers import ByteTrackTracker
 
 KEPT = 2  # pictures that a thing may be missed in
 LEAST_IOU = 0.15  # pictures may be a second apart
 GRID = 1000  # the tracker wants pixels
+
+
+def require_tracker() -> None:
+    """Raises ModelError unless ByteTrack, which comes with an extra of avstream, is installed."""
+    try:
+        import trackers  # noqa: F401
+    except ImportError as error:
+        raise ModelError(f"a detector needs the package {error.name}", "pip install 'avstream[detector]'") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,9 @@ class Tracks:
 
     def _follow(self, name: str, things: Sequence[Thing]) -> list[tuple[int, int]]:
         """Which of the things of one name have a track, and its number."""
+        from supervision import Detections
+        from trackers import ByteTrackTracker
+
         if name not in self._trackers:
             if not any(thing.score >= self._sure for thing in things):
                 return []
