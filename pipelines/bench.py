@@ -1,16 +1,21 @@
 """Time the stages: of a preset on a movie, or of true-shape models with random weights, where no checkpoint is.
 
+    python -m pipelines.bench movie.mp4 --bars [--yamnet FOLDER] [--out bars.json]
     python -m pipelines.bench movie.mp4 [--preset nano]
     python -m pipelines.bench --random clip-l-336 --random whisper-small --random llava-1.5-7b --layers 2
 
-Every figure is a median of complete calls on this machine; compare figures of one run only.
+With --bars, what complete programs take beside their peers: start, sound alone, 720p beside ffmpeg's decoding (which
+has to be installed), many live streams, memory. It takes about four minutes. Else every figure is a median of complete
+calls. Compare figures of one run only.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +37,7 @@ from avstream.errors import AvstreamError
 from avstream.narrator import Narrator
 from avstream.sources.file.movie import Movie
 from avstream.windows import Windower
+from pipelines.benchmarks import bars
 
 PROMPT_TOKENS = 40
 CLIP_L = CLIPVisionConfig(
@@ -164,10 +170,31 @@ def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: C
     console.print(table)
 
 
+def bench_bars(movie: Path, yamnet: Path | None, out: Path | None, console: Console) -> None:
+    """Every bar beside its peer, as a table and as JSON."""
+    table = Table(title=bars.machine())
+    for heading in ("what", "measured", "peer", "peer's", "ratio", "bar"):
+        table.add_column(heading, justify="left" if heading in ("what", "peer") else "right")
+    rows: list[bars.Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for row in bars.measured(movie, Path(folder), yamnet):
+            console.print(f"{row.what}: {row.value:.3g} {row.unit}", style="dim")
+            rows.append(row)
+            peer = "" if row.peer_value is None else f"{row.peer_value:.3g}"
+            ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+            table.add_row(row.what, f"{row.value:.3g} {row.unit}", row.peer, peer, ratio, row.bar)
+    console.print(table)
+    if out is not None:
+        out.write_text(json.dumps({"machine": bars.machine(), "rows": bars.as_json(rows)}, indent=1) + "\n")
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("movie", nargs="?", type=Path, help="a movie to narrate, without outputs")
+    parser.add_argument("--bars", action="store_true", help="complete programs on it, beside their peers")
+    parser.add_argument("--yamnet", type=Path, help="with --bars: folder of yamnet.tflite and class_map.csv, as a peer")
+    parser.add_argument("--out", type=Path, help="with --bars: the measurements as JSON")
     parser.add_argument("--preset", default="nano", help="for the movie (default: nano)")
     parser.add_argument("--hop", type=float, default=1.0, help="seconds (default: 1)")
     parser.add_argument("--random", action="append", choices=RANDOM, default=[], help="a true shape, random weights")
@@ -180,8 +207,13 @@ def main() -> int:
         parser.error("give a movie, or --random MODEL")
     if args.repeats < 1 or (args.layers is not None and args.layers < 1):
         parser.error("--repeats and --layers must be 1 or more")
+    if args.bars and not args.movie:
+        parser.error("--bars needs a movie")
     console = Console(highlight=False)
     try:
+        if args.bars:
+            bench_bars(args.movie, args.yamnet, args.out, console)
+            return 0
         if args.movie:
             bench_movie(args.movie, presets.load(args.preset), args.hop, console)
         device = torch.device("cpu")

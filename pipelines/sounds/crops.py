@@ -20,7 +20,7 @@ STEP = FRAMES // STEPS  # mel frames in 0.1 s
 SEGMENTS = (5, 10, 15, 20, 25)  # steps at whose middle the teacher is asked
 NOISE = "noise"
 AUDIBLE = 0.05  # of the mixture's power
-QUIET = 5.0  # how often a window of nothing but noise is drawn, a label counting 1
+QUIET = 3.0  # how often a window of nothing but noise is drawn, a label counting 1
 UNLABELLED = 0.4  # of the recordings that are unknown sounds; the outside kinds share the rest evenly
 
 
@@ -164,7 +164,7 @@ class Crops:
         if steps > STEPS:
             for _ in range(5):
                 start = int(rng.integers(0, steps - STEPS + 1))
-                if level[start : start + STEPS].max() > level.max() - 18 or rng.random() < 0.03:
+                if level[start : start + STEPS].max() > level.max() - 10 or rng.random() < 0.03:
                     break
             if rng.random() < 0.12:
                 at = int(rng.integers(0, 18))

@@ -1,0 +1,40 @@
+"""What the benchmark counts: CPU time and memory of a process, failures, and the reports of live streams."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from avstream.errors import SourceError
+from pipelines.benchmarks import bars
+from tests.synth import make_movie
+
+BURN = "import time\nwhile time.process_time() < {seconds}: pass"
+
+
+def test_cpu_time_and_memory_are_those_of_the_program():
+    idle = bars.spent([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    busy = bars.spent([sys.executable, "-c", BURN.format(seconds=0.8)])
+    large = bars.spent([sys.executable, "-c", "x = b'a' * (200 * 2**20)"])
+    assert idle.cpu_s < 0.4 < 0.8 <= busy.cpu_s < 1.2
+    assert large.rss_mib > 200 > 50 > idle.rss_mib > 1
+
+
+def test_a_program_that_fails_says_so():
+    with pytest.raises(SourceError, match=r"ended with 3: no such thing"):
+        bars.spent([sys.executable, "-c", "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"])
+
+
+def test_live_streams_report_their_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr(bars, "STREAMS_S", 5)
+    movie = make_movie(tmp_path / "a.mkv", duration_s=4.0, size=(64, 48))
+    used, reports = bars.live(movie, 2, tmp_path)
+    assert len(reports) == 2
+    assert all(windows >= 2 and 0 <= p50 <= p95 for windows, _, p50, p95 in reports)
+    assert used.cpu_s > 0.1
+
+
+def test_a_row_has_the_ratio_to_its_peer():
+    found = bars.as_json([bars.Row("a", 3.0, "s", "b", 2.0, "1.5 times"), bars.Row("c", 1.0, "s")])
+    assert [row["ratio"] for row in found] == [1.5, None]
