@@ -307,7 +307,7 @@ def test_json_lines_whose_reader_has_gone_end_it(movie):
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(30) == 5
-        assert "who read it has gone" in process.stderr.read()
+        assert "standard output takes no more JSON" in process.stderr.read()
 
 
 @pytest.mark.parametrize(
