@@ -1,18 +1,17 @@
 """Time the stages: of a preset on a movie, or of true-shape models with random weights, where no checkpoint is.
 
-    python -m pipelines.bench movie.mp4 --bars [--yamnet FOLDER] [--out bars.json]
+    python -m pipelines.bench movie.mp4 --bars [--yamnet FOLDER] [--page docs/performance.md] [--out bars.json]
     python -m pipelines.bench movie.mp4 [--preset nano]
     python -m pipelines.bench --random clip-l-336 --random whisper-small --random llava-1.5-7b --layers 2
 
 With --bars, what complete programs take beside their peers: start, sound alone, 720p beside ffmpeg's decoding (which
-has to be installed), many live streams, memory. It takes about four minutes. Else every figure is a median of complete
+has to be installed), many live streams, memory. It takes about six minutes. Else every figure is a median of complete
 calls. Compare figures of one run only.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from avstream.narrator import Narrator
 from avstream.sources.file.movie import Movie
 from avstream.windows import Windower
 from pipelines.benchmarks import bars
+from pipelines.evaluation import plots, tables
 
 PROMPT_TOKENS = 40
 CLIP_L = CLIPVisionConfig(
@@ -140,7 +140,7 @@ def bench_random(name: str, dtype: torch.dtype, layers: int | None, repeats: int
     console.print(table)
 
 
-def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: Console) -> None:
+def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: Console, figure: Path | None) -> None:
     """Narrate a movie without outputs, one stage after the other on one thread, and show where the time went."""
     narrator = Narrator(loading.load(settings))
     source = Movie(path, motion=True)
@@ -168,24 +168,36 @@ def bench_movie(path: Path, settings: presets.Settings, hop_s: float, console: C
         share = sum(times_ms) / wall_s / 10
         table.add_row(stage, str(len(times_ms)), f"{p50:.2f}", f"{p95:.2f}", f"{share:.1f} %")
     console.print(table)
+    if figure is not None:
+        draw_stages({stage: sum(times_ms) / windows for stage, times_ms in stages.items()}, figure)
 
 
-def bench_bars(movie: Path, yamnet: Path | None, out: Path | None, console: Console) -> None:
-    """Every bar beside its peer, as a table and as JSON."""
+def draw_stages(mean_ms: dict[str, float], path: Path) -> None:
+    """A bar for each stage: the milliseconds that it takes of a window, in the mean of all windows."""
+    drawing, axes = plots.figure((plots.SIZE_IN[0], 0.6 + 0.35 * len(mean_ms)))
+    axes.bar_label(axes.barh(list(mean_ms), list(mean_ms.values())), fmt=" %.1f")
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("ms a window, the mean of all")
+    plots.save(drawing, path)
+
+
+def bench_bars(movie: Path, yamnet: Path | None, out: Path | None, page: Path | None, console: Console) -> None:
+    """Every bar beside its peer, as a table, as JSON and in a page."""
     table = Table(title=bars.machine())
-    for heading in ("what", "measured", "peer", "peer's", "ratio", "bar"):
+    for heading in bars.HEADINGS:
         table.add_column(heading, justify="left" if heading in ("what", "peer") else "right")
     rows: list[bars.Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for row in bars.measured(movie, Path(folder), yamnet):
             console.print(f"{row.what}: {row.value:.3g} {row.unit}", style="dim")
             rows.append(row)
-            peer = "" if row.peer_value is None else f"{row.peer_value:.3g}"
-            ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-            table.add_row(row.what, f"{row.value:.3g} {row.unit}", row.peer, peer, ratio, row.bar)
+            table.add_row(*bars.cells(row))
     console.print(table)
     if out is not None:
-        out.write_text(json.dumps({"machine": bars.machine(), "rows": bars.as_json(rows)}, indent=1) + "\n")
+        tables.write_json(out, bars.as_json(rows))
+    if page is not None:
+        bars.write_page(page, rows)
 
 
 def main() -> int:
@@ -195,6 +207,8 @@ def main() -> int:
     parser.add_argument("--bars", action="store_true", help="complete programs on it, beside their peers")
     parser.add_argument("--yamnet", type=Path, help="with --bars: folder of yamnet.tflite and class_map.csv, as a peer")
     parser.add_argument("--out", type=Path, help="with --bars: the measurements as JSON")
+    parser.add_argument("--page", type=Path, help="with --bars: the page whose table is replaced: docs/performance.md")
+    parser.add_argument("--figure", type=Path, help="a PNG of where the milliseconds of a window go")
     parser.add_argument("--preset", default="nano", help="for the movie (default: nano)")
     parser.add_argument("--hop", type=float, default=1.0, help="seconds (default: 1)")
     parser.add_argument("--random", action="append", choices=RANDOM, default=[], help="a true shape, random weights")
@@ -212,10 +226,10 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         if args.bars:
-            bench_bars(args.movie, args.yamnet, args.out, console)
+            bench_bars(args.movie, args.yamnet, args.out, args.page, console)
             return 0
         if args.movie:
-            bench_movie(args.movie, presets.load(args.preset), args.hop, console)
+            bench_movie(args.movie, presets.load(args.preset), args.hop, console, args.figure)
         device = torch.device("cpu")
         torch_models.use_threads(args.threads, device)
         dtype = torch_models.choose_dtype(args.dtype, device)

@@ -35,6 +35,15 @@ def test_live_streams_report_their_windows(tmp_path, monkeypatch):
     assert used.cpu_s > 0.1
 
 
-def test_a_row_has_the_ratio_to_its_peer():
-    found = bars.as_json([bars.Row("a", 3.0, "s", "b", 2.0, "1.5 times"), bars.Row("c", 1.0, "s")])
-    assert [row["ratio"] for row in found] == [1.5, None]
+def test_rows_stand_in_json_and_in_the_page_beside_their_peers(tmp_path):
+    rows = [bars.Row("a", 3.0, "s", "b", 2.0, "1.5 times"), bars.Row("c", 1.0, "s")]
+    assert [row["ratio"] for row in bars.as_json(rows)["rows"]] == [1.5, None]
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{bars.BEGIN}\nold\n{bars.END}\nafter\n")
+    for _ in range(2):
+        bars.write_page(page, rows)
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert text.count("| a | 3 s | b: 2 | 1.50 | 1.5 times |") == 1
+    with pytest.raises(SourceError, match="has no lines"):
+        bars.write_page(tmp_path / "other.md", rows)

@@ -24,9 +24,15 @@ from avstream.narrator import SAVINGS, Narrator, Saving
 from avstream.records import Window
 from avstream.sources.file.movie import Movie
 from avstream.windows import Windower
+from pipelines.evaluation import tables
 
 START_MOVIE_S, MOVIE_S, SOUND_S = 3, 120, 300
 STREAMS, STREAMS_S = 16, 30
+HOPS_S = (0.5, 2.0)
+SIZES, SIZED_S = {360: 640, 1080: 1920}, 60  # height: width
+DECODING = "ffmpeg decoding"
+HEADINGS = ("what", "measured", "peer", "ratio", "bar")
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 # in a small process of its own: a program's largest memory would count that of a larger one that started it
 RUN = """
 import resource, subprocess, sys
@@ -93,9 +99,9 @@ def starting(movie: Path, folder: Path) -> Iterator[Row]:
     bare = spent([sys.executable, "-c", "pass"]).cpu_s
     light = spent([sys.executable, "-c", "import avstream"]).cpu_s
     heavy = spent([sys.executable, "-c", "import torch, transformers"]).cpu_s
-    yield Row("import avstream", light - bare, "CPU s", "import torch, transformers", heavy - bare, "0.2")
+    yield Row("import avstream", light - bare, "CPU s", "torch, transformers", heavy - bare, "0.2")
     first = spent([*AVSTREAM, "file", str(short)]).cpu_s
-    yield Row(f"avstream file, a movie of {START_MOVIE_S} s", first, "CPU s", bar="1.2")
+    yield Row(f"avstream file, {START_MOVIE_S} s of 720p30", first, "CPU s", bar="1.2")
 
 
 def listening(movie: Path, folder: Path, yamnet: Path | None) -> Iterator[Row]:
@@ -120,12 +126,23 @@ def yamnet_cpu_s(folder: Path, sound: Path) -> float:
 def watching(movie: Path, folder: Path) -> Iterator[Row]:
     """A movie with sound, beside decoding it without doing anything with it."""
     long = coded(movie, folder / "long.mp4", scaled(1280, 720, 30, MOVIE_S))
-    decoding = spent(["ffmpeg", "-v", "error", "-threads", "1", "-i", str(long), "-f", "null", "-"]).cpu_s
-    used = spent([*AVSTREAM, "file", str(long)])
-    name = f"1280x720 at 30 pictures a second, {MOVIE_S} s"
-    yield Row(name, used.cpu_s, "CPU s", "ffmpeg's decoding", decoding, "1.5 times")
-    yield Row("memory of avstream file on it", used.rss_mib, "MiB", bar="400")
+    decoding, used = decoded_cpu_s(long), spent([*AVSTREAM, "file", str(long)])
+    yield Row(f"720p30, {MOVIE_S} s", used.cpu_s, "CPU s", DECODING, decoding, "1.5 times")
+    yield Row(f"720p30, {MOVIE_S} s: memory", used.rss_mib, "MiB", bar="400")
+    for hop in HOPS_S:
+        other = spent([*AVSTREAM, "file", str(long), "--hop", str(hop)]).cpu_s
+        yield Row(f"720p30, a hop of {hop:g} s", other, "CPU s", "of 1 s", used.cpu_s)
+    for height, width in SIZES.items():
+        sized = coded(movie, folder / f"{height}.mp4", scaled(width, height, 30, SIZED_S))
+        decoding = decoded_cpu_s(sized)
+        used = spent([*AVSTREAM, "file", str(sized)])
+        yield Row(f"{height}p30, {SIZED_S} s", used.cpu_s, "CPU s", DECODING, decoding)
     yield from saving(long)
+
+
+def decoded_cpu_s(movie: Path) -> float:
+    """CPU seconds for ffmpeg to decode a movie and its sound, on one thread."""
+    return spent(["ffmpeg", "-v", "error", "-threads", "1", "-i", str(movie), "-f", "null", "-"]).cpu_s
 
 
 def saving(movie: Path) -> Iterator[Row]:
@@ -136,8 +153,8 @@ def saving(movie: Path) -> Iterator[Row]:
     for left_out in sorted(SAVINGS):
         without, same = narrated(models, windows, SAVINGS - {left_out})
         agree = sum(a == b for a, b in zip(texts, same, strict=True)) / len(texts)
-        name = f"narrator without the saving of the {left_out}; {agree:.0%} of sentences the same"
-        yield Row(name, without, "CPU s", "with it", complete)
+        name = f"narrator, {left_out} made out anew ({agree:.0%} say the same)"
+        yield Row(name, without, "CPU s", "saved", complete)
 
 
 def windows_of(movie: Path) -> Iterator[Window]:
@@ -164,10 +181,10 @@ def streaming(movie: Path, folder: Path) -> Iterator[Row]:
         used, reports = live(small, count, folder)
         if len(reports) != count:
             raise SourceError(f"{count} streams were to report, {len(reports)} did: {used.stderr[-500:]}")
-        name = f"{count} live stream{'s' if count > 1 else ''} of 640x360 at 10 pictures a second"
-        yield Row(f"{name}: windows dropped", sum(report[1] for report in reports), "windows", bar="0")
-        yield Row(f"{name}: CPU time", used.cpu_s / STREAMS_S, "CPU s a second", bar=str(os.cpu_count()))
-        yield Row(f"{name}: end of window to narration, p95", max(report[3] for report in reports), "s", bar="0.15")
+        name = f"{count} live, 360p10"
+        yield Row(f"{name}: dropped", sum(report[1] for report in reports), "windows", bar="0")
+        yield Row(f"{name}: CPU", used.cpu_s / STREAMS_S, "CPU s a second", bar=str(os.cpu_count()))
+        yield Row(f"{name}: latency p95", max(report[3] for report in reports), "s", bar="0.15")
         yield Row(f"{name}: memory", used.rss_mib, "MiB", bar="400" if count == 1 else "")
 
 
@@ -189,9 +206,25 @@ def measured(movie: Path, folder: Path, yamnet: Path | None) -> Iterator[Row]:
     yield from streaming(movie, folder)
 
 
-def as_json(rows: list[Row]) -> list[dict[str, object]]:
-    """The rows, with their ratios."""
-    return [{**asdict(row), "ratio": row.ratio} for row in rows]
+def as_json(rows: list[Row]) -> dict[str, object]:
+    """The rows with their ratios, and the machine."""
+    return {"machine": machine(), "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}
+
+
+def cells(row: Row) -> list[str]:
+    """A row in words, under HEADINGS."""
+    theirs = "" if row.peer_value is None else f"{row.peer}: {row.peer_value:.3g}"
+    return [row.what, f"{row.value:.3g} {row.unit}", theirs, f"{row.ratio:.2f}" if row.ratio else "", row.bar]
+
+
+def write_page(page: Path, rows: list[Row]) -> None:
+    """Put the table into a page that has a place for it, BEGIN to END. Raises SourceError when it has none."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    if BEGIN not in text or END not in text:
+        raise SourceError(f"{page} has no lines {BEGIN} and {END}", "add them where the table is to stand")
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    table = tables.markdown(HEADINGS, [cells(row) for row in rows])
+    tables.write_text(page, f"{before}{BEGIN}\n\n{machine()}:\n\n{table}\n\n{after}")
 
 
 def machine() -> str:
@@ -199,6 +232,3 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
     return f"{found.group(1) if found else 'unknown processor'}, {os.cpu_count()} cores, numpy {np.__version__}"
-
-
-__all__ = ["Row", "as_json", "machine", "measured"]
