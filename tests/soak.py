@@ -42,6 +42,7 @@ SAMPLE_S = 1.0
 MOST_MIB = 560  # two streams, and a window's process
 AWAY = 1.5  # times the time between faults, 90 s of 60: the broker; nothing that is owed is lost meanwhile
 LATE_S = 3.0  # overload included
+PLAYED_S = 1500  # beyond the time until the sound server is killed next, and this played anew
 START_S = 120.0  # for models and devices, and a first sound
 RECOVERY_S = 40.0  # how long the longest backoff can make it wait after a repair
 
@@ -89,8 +90,9 @@ def make_movie(folder: Path) -> Path:
     write_scene_movie(movie, story(), size=SIZE, rng=np.random.default_rng(7), behind=room(*SIZE))
     coding = "-c:v libx264 -preset veryfast -g 25 -bf 0 -c:a aac -f mpegts"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(movie), *coding.split(), str(stream)], check=True)
-    again = ["-stream_loop", "8", "-i", str(movie)]  # until the sound server is killed next, and this played anew
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *again, "-vn", str(folder / "story.wav")], check=True)
+    again = ["-stream_loop", "-1", "-i", str(movie), "-t", str(PLAYED_S)]
+    sound = ["-vn", "-ac", "1", "-ar", "16000", str(folder / "story.wav")]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *again, *sound], check=True)
     return stream
 
 
