@@ -133,7 +133,7 @@ class _Held:
 class EventTracker:
     """The events of one stream.
 
-    One that `corrects`, as live, where nobody can wait for the whole sound, reports a beginning before its name is
+    One that `corrects`, as live, where nobody can wait for the end of a sound, reports a beginning before its name is
     certain: when what was unsure, or had no name or a general one, turns out to be something else within CORRECT_S,
     the same event gets that name (`updated`). A sound without a name, and an unsure general word, are held for a
     moment first; what the user called urgent never is, and stays urgent.
@@ -171,7 +171,7 @@ class EventTracker:
     def finish(self) -> list[SoundEvent]:
         """The end of the stream: whatever goes on ends."""
         held, self._held = self._held, {}
-        out = [self._begin(one.sound, one.narration, one.onset_s) for one in held.values() if _is_told(one)]
+        out = [self._begin(one.sound, one.narration, one.onset_s) for one in held.values() if _is_reported(one)]
         return [*out, *(self._end(label) for label in list(self._going))]
 
     def _correct(self, fresh: list[Sound], missing: list[_Going], narration: Narration) -> list[SoundEvent]:
@@ -224,7 +224,7 @@ class EventTracker:
             else:
                 out.append(self._begin(sound, narration, one.onset_s))
         if not fresh:
-            for one in filter(_is_told, held.values()):
+            for one in filter(_is_reported, held.values()):
                 if not includes(self._rules.muted, one.sound.label):
                     out.append(self._begin(one.sound, one.narration, one.onset_s))
                     self._going[one.sound.label].miss(narration)
@@ -306,8 +306,8 @@ def _detail(label: str) -> int:
     return GENERAL if label in PARENTS else NAMED
 
 
-def _is_told(held: _Held) -> bool:
-    """Whether what was held is told though it was short: a sound without a name must last."""
+def _is_reported(held: _Held) -> bool:
+    """Whether what was held is reported though it was short: a sound without a name must last."""
     return held.sound.label != wording.OTHER
 
 

@@ -107,7 +107,7 @@ def _prepared(time_s: float, picture: Gray) -> _Picture:
 def _pooled(gray: Gray, cell_px: int) -> Cells:
     """Mean of each cell, float32 (rows, columns)."""
     rows, columns = gray.shape[0] // cell_px, gray.shape[1] // cell_px
-    exact = gray.astype(np.float32)  # means of bytes would be rounded to whole gray levels
+    exact = gray.astype(np.float32)  # means of bytes would be rounded to gray levels
     return np.asarray(cv2.resize(exact, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
@@ -166,7 +166,7 @@ def _in_cells(pose: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _camera(before: Gray, now: Gray) -> NDArray[np.float64] | None:
-    """The turn, zoom and shift, (2, 3) in px of the whole size, that most corners follow; None when few do."""
+    """The turn, zoom and shift, (2, 3) in px of the full size, that most corners follow; None when few do."""
     corners = cv2.goodFeaturesToTrack(before, 40, 0.01, 8)
     if corners is None or len(corners) < 8:
         return None

@@ -111,7 +111,7 @@ class Shot:
         return found and replace(found, share=self.share, cut=self.cut)
 
     def fits(self, boxes: Sequence[Box]) -> list[Fit]:
-        """How the motion in each box, as a whole, fits the sound."""
+        """How the mean motion in each box fits the sound."""
         rows, columns = self.cells.shape[1:]
         own = _own(self.cells.reshape(len(self.cells), -1)).reshape(self.cells.shape)
         sounds = hearings(self.heard, self.lag)
@@ -175,8 +175,8 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
         return None
     smooth = cv2.blur(score.reshape(rows, columns), (3, 3), borderType=cv2.BORDER_REPLICATE)
     smooth *= moves.reshape(rows, columns)
-    whole = cells.reshape(count, -1)
-    things = _things(smooth, whole, own, sounds)
+    flat = cells.reshape(count, -1)
+    things = _things(smooth, flat, own, sounds)
     best, rival = things[0], things[1].fit.worth / things[0].fit.worth if len(things) > 1 else 0.0
     return SynchronyMap(
         heatmap=_heatmap(smooth, things),
@@ -185,12 +185,12 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
         rival=rival,
         moving=float(moves.mean()),
         swing=float(heard[0].std()),
-        pulse=float(best.moved.std()) / max(1e-6, float(whole[:, best.body.ravel()].mean())),
+        pulse=float(best.moved.std()) / max(1e-6, float(flat[:, best.body.ravel()].mean())),
     )
 
 
 def _own(series: NDArray[np.floating]) -> Series:
-    """Motion (T, cells) around its mean, without what the whole picture does at once (flicker, shake, grain)."""
+    """Motion (T, cells) around its mean, without what the complete picture does at once (flicker, shake, grain)."""
     own = series - series.mean(axis=0)
     shared = np.sort(series, axis=1)[:, series.shape[1] // 2]
     shared = shared - shared.mean()
@@ -210,7 +210,7 @@ class _Thing:
 
 
 def _things(smooth: Heat, whole: Series, soft: Series, sounds: Series) -> list[_Thing]:
-    """Around the best cells, those whose motion as a whole is furthest from fitting by chance first; at least one.
+    """Around the best cells, those whose mean motion is furthest from fitting by chance first; at least one.
 
     From the scores (rows, columns), the motion of each cell (T, n), the same with neighbors and a length of 1, and
     `hearings`. One cell fits by chance more easily than a thing does.

@@ -121,11 +121,11 @@ class Movie:
 
     def _check_limits(self) -> None:
         if not (math.isfinite(self.start_s) and self.start_s >= 0):
-            raise ConfigError(f"--start must be 0 s or more, not {self.start_s:g} s")
+            raise ConfigError(f"--start {self.start_s:g}", expected="a --start of 0 s or more")
         if not self.end_s > self.start_s:
-            raise ConfigError(f"--end ({self.end_s:g} s) must come after --start ({self.start_s:g} s)")
+            raise ConfigError(f"--end {self.end_s:g}", expected=f"an --end after --start, {self.start_s:g} s")
         if not (math.isfinite(self._rate_hz) and self._rate_hz > 0 and self._max_side > 0):
-            raise ConfigError("the picture rate and the largest side of a picture must be above 0")
+            raise ConfigError(f"{self._rate_hz:g} Hz, {self._max_side} px", expected="a picture rate and side above 0")
 
     def _too_late(self, length_s: float) -> SourceError:
         return SourceError(
@@ -191,7 +191,7 @@ class Movie:
                     if seen >= READ_FAILURES:
                         break
         except DAMAGE:
-            pass  # reading for real will tell how much is damaged
+            pass  # reading for real will show how much is damaged
         return width, height
 
     # Reading
