@@ -2,7 +2,7 @@
 
     python -m pipelines.bench movie.mp4 --bars [--yamnet FOLDER] [--page docs/performance.md] [--out bars.json]
     python -m pipelines.bench movie.mp4 [--preset nano]
-    python -m pipelines.bench --random clip-l-336 --random whisper-small --random llava-1.5-7b --layers 2
+    python -m pipelines.bench --random encoders --random llava-0.5b --threads 1
 
 With --bars, what complete programs take beside their peers: start, sound alone, 720p beside ffmpeg's decoding (which
 has to be installed), many live streams, memory. It takes about six minutes. Else every figure is a median of complete
@@ -15,128 +15,34 @@ import argparse
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
 from time import perf_counter
-from typing import TypeVar
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, WhisperConfig
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream import loading, torch_models
 from avstream.config import presets
-from avstream.encoders.whisper import cut_positions
 from avstream.errors import AvstreamError
 from avstream.narrator import Narrator
 from avstream.sources.file.movie import Movie
 from avstream.windows import Windower
-from pipelines.benchmarks import bars
+from pipelines.benchmarks import bars, shapes
 from pipelines.evaluation import plots, tables
 
-PROMPT_TOKENS = 40
-CLIP_L = CLIPVisionConfig(
-    hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,
-    image_size=336, patch_size=14,
-)  # fmt: skip
-WHISPER_SMALL = WhisperConfig(
-    d_model=768, encoder_layers=12, encoder_attention_heads=12, encoder_ffn_dim=3072, vocab_size=51865
-)
-LLAMA_7B = LlamaConfig(
-    hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32, vocab_size=32064
-)
-Calls = dict[str, Callable[[], object]]
-Model = TypeVar("Model", bound=torch.nn.Module)
 
-
-def clip_l_336(dtype: torch.dtype, layers: int | None) -> Calls:
-    """CLIP ViT-L/14-336 on one picture: all 24 blocks, and the 23 that LLaVA reads."""
-    tower = random_model(lambda: CLIPVisionModel(shortened(CLIP_L, layers)), dtype)
-    pixels = torch.randn(1, 3, 336, 336, dtype=dtype)
-    blocks = tower.encoder.layers
-
-    def read_by_llava() -> None:
-        last = blocks[-1]
-        del blocks[-1]
-        tower(pixels)
-        blocks.append(last)
-
-    return {"all blocks": lambda: tower(pixels), "without the last": read_by_llava}
-
-
-def whisper_small(dtype: torch.dtype, layers: int | None) -> Calls:
-    """The encoder of Whisper small: padded to 30 s, and cut to the 3 s of a window."""
-    padded = random_model(lambda: WhisperEncoder(shortened(WHISPER_SMALL, layers)), dtype)
-    cut = cut_positions(random_model(lambda: WhisperEncoder(shortened(WHISPER_SMALL, layers)), dtype), 3.0)
-    return {
-        "padded to 30 s": lambda: padded(torch.randn(1, 80, 3000, dtype=dtype)),
-        "cut to 3 s": lambda: cut(torch.randn(1, 80, 300, dtype=dtype)),
-    }
-
-
-def llava_7b(dtype: torch.dtype, layers: int | None) -> Calls:
-    """The prefill of LLaVA-1.5-7B's language model for the visual tokens of `zero` and of `drop`."""
-    llama = random_model(lambda: LlamaForCausalLM(shortened(LLAMA_7B, layers)), dtype)
-
-    def prefill(visual: int) -> Callable[[], object]:
-        embedded = torch.randn(1, PROMPT_TOKENS + visual, LLAMA_7B.hidden_size, dtype=dtype)
-        return lambda: llama(inputs_embeds=embedded, logits_to_keep=1)
-
-    return {"zero, 577": prefill(577), "drop, k = 150": prefill(151), "drop, k = 15": prefill(16)}
-
-
-RANDOM = {"clip-l-336": clip_l_336, "whisper-small": whisper_small, "llava-1.5-7b": llava_7b}
-
-
-def shortened(config: object, layers: int | None) -> object:
-    """A copy of a config with fewer layers, for machines that can't hold them all: cost is linear in them."""
-    if layers is None:
-        return config
-    copy = type(config)(**config.to_dict())  # type: ignore[attr-defined]
-    setattr(copy, "encoder_layers" if hasattr(copy, "encoder_layers") else "num_hidden_layers", layers)
-    return copy
-
-
-def random_model(build: Callable[[], Model], dtype: torch.dtype) -> Model:
-    """A model of a true shape with arbitrary weights, made in its own dtype at once: 7 B in float32 may not fit."""
-    torch.set_default_dtype(dtype)
-    try:
-        return build().eval()
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-def timed(call: Callable[[], object], repeats: int) -> list[float]:
-    """Milliseconds of each call after one that warms up."""
-    with torch.inference_mode():
-        call()
-        found = []
-        for _ in range(repeats):
-            began = perf_counter()
-            call()
-            found.append((perf_counter() - began) * 1000)
-    return found
-
-
-def bench_random(name: str, dtype: torch.dtype, layers: int | None, repeats: int, console: Console) -> None:
-    """Time one true-shape model; each way is put in proportion to the first."""
+def bench_random(name: str, console: Console) -> None:
+    """Print what a true-shape model costs in each way to run it."""
     console.print(f"making {name} with random weights", style="dim")
-    calls = RANDOM[name](dtype, layers)
-    table = Table(title=f"{name}, {str(dtype).removeprefix('torch.')}" + (f", {layers} layers" if layers else ""))
-    for heading in ("way", "median ms", "min ms", "max ms", "of the first"):
-        table.add_column(heading, justify="left" if heading == "way" else "right")
-    first = 0.0
-    for way, call in calls.items():
-        found = timed(call, repeats)
-        first = first or median(found)
-        table.add_row(
-            way, f"{median(found):.1f}", f"{min(found):.1f}", f"{max(found):.1f}", f"{median(found) / first:.2f}"
-        )
+    found = shapes.measure(name)
+    table = Table(title=found.title, caption=found.note)
+    for heading in found.headings:
+        table.add_column(heading, justify="left" if heading == found.headings[0] else "right")
+    for row in found.rows:
+        table.add_row(*row)
     console.print(table)
 
 
@@ -211,16 +117,13 @@ def main() -> int:
     parser.add_argument("--figure", type=Path, help="a PNG of where the milliseconds of a window go")
     parser.add_argument("--preset", default="nano", help="for the movie (default: nano)")
     parser.add_argument("--hop", type=float, default=1.0, help="seconds (default: 1)")
-    parser.add_argument("--random", action="append", choices=RANDOM, default=[], help="a true shape, random weights")
-    parser.add_argument("--layers", type=int, help="only so many of its layers, where memory does not hold them all")
-    parser.add_argument("--repeats", type=int, default=5, help="calls that are timed (default: 5)")
-    parser.add_argument("--dtype", default="auto", choices=presets.CHOICES["dtype"])
+    parser.add_argument(
+        "--random", action="append", choices=shapes.NAMES, default=[], help="true shapes, random weights"
+    )
     parser.add_argument("--threads", type=int, default=0, help="0: one for each core; a preset has its own")
     args = parser.parse_args()
     if not args.movie and not args.random:
         parser.error("give a movie, or --random MODEL")
-    if args.repeats < 1 or (args.layers is not None and args.layers < 1):
-        parser.error("--repeats and --layers must be 1 or more")
     if args.bars and not args.movie:
         parser.error("--bars needs a movie")
     console = Console(highlight=False)
@@ -230,13 +133,11 @@ def main() -> int:
             return 0
         if args.movie:
             bench_movie(args.movie, presets.load(args.preset), args.hop, console, args.figure)
-        device = torch.device("cpu")
-        torch_models.use_threads(args.threads, device)
-        dtype = torch_models.choose_dtype(args.dtype, device)
+        torch_models.use_threads(args.threads, torch.device("cpu"))
         threads = torch.get_num_threads()
         console.print(f"{platform.machine()}, torch {torch.__version__}, threads: {threads}", style="dim")
         for name in args.random:
-            bench_random(name, dtype, args.layers, args.repeats, console)
+            bench_random(name, console)
     except AvstreamError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
