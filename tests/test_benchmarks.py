@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from avstream.errors import SourceError
-from pipelines.benchmarks import bars
+from pipelines.benchmarks import bars, shapes
 from tests.synth import make_movie
 
 BURN = "import time\nwhile time.process_time() < {seconds}: pass"
@@ -47,3 +48,16 @@ def test_rows_stand_in_json_and_in_the_page_beside_their_peers(tmp_path):
     assert text.count("| a | 3 s | b: 2 | 1.50 | 1.5 times |") == 1
     with pytest.raises(SourceError, match="has no lines"):
         bars.write_page(tmp_path / "other.md", rows)
+
+
+def test_a_language_model_is_measured_in_each_way_and_scaled(monkeypatch):
+    config = Qwen2Config(hidden_size=64, intermediate_size=128, num_hidden_layers=6, num_attention_heads=2,
+                         num_key_value_heads=1, vocab_size=100)  # fmt: skip
+    monkeypatch.setitem(shapes.LANGUAGE, "llava-0.5b", (Qwen2ForCausalLM, config))
+    monkeypatch.setattr(shapes, "WAYS", ("float32", "bfloat16", "int8, dynamic"))
+    monkeypatch.setattr(shapes, "REPEATS", 2)
+    monkeypatch.setattr(shapes, "MORE", 4)
+    found = shapes.measure("llava-0.5b")
+    assert [row[0] for row in found.rows] == list(shapes.WAYS)
+    assert all(len(row) == len(found.headings) and float(row[-1]) != 0 for row in found.rows)
+    assert "2 and 4 of 6 layers" in found.note
