@@ -189,7 +189,7 @@ class _Loop:
         if self._errors >= ERRORS_IN_A_ROW:
             raise error
         stream.report.dropped += 1
-        failure = AvstreamError(f"internal error: {type(error).__name__}: {error}; the window was left out")
+        failure = AvstreamError(f"internal error: {type(error).__name__}: {error}", "the window was left out")
         failure.__cause__ = error
         if str(failure) not in map(str, stream.report.errors):
             self._fail(stream, failure)

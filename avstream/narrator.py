@@ -83,8 +83,8 @@ class Narrator:
             if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's, unimported
                 raise
             raise ModelError(
-                f"the memory of {self._models.device} does not hold the models and a window; use a smaller --preset, "
-                "--dtype bfloat16, or --device cpu"
+                f"the memory of {self._models.device} does not hold the models and a window",
+                "use a smaller --preset, --dtype bfloat16, or --device cpu",
             ) from error
 
     def _narrate(self, window: Window, source: str) -> Narration:

@@ -54,7 +54,9 @@ def check_whole(folder: Path, model: object, info: dict[str, set[str]]) -> None:
     """Raises ModelError when the checkpoint lacks weights."""
     if info["missing_keys"]:
         raise ModelError(
-            f"{folder}: expected the weights of {type(model).__name__}; missing {sorted(info['missing_keys'])[:3]}"
+            f"none for {sorted(info['missing_keys'])[:3]}",
+            "download it again, or use another checkpoint",
+            f"the weights of {type(model).__name__} in {folder}",
         )
 
 

@@ -85,29 +85,29 @@ def read(path: Path) -> dict[str, Sources]:
     try:
         rows = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path} can't be read: {' '.join(str(error).split())}", "correct the file") from error
     if not isinstance(rows, dict):
-        raise ConfigError(f"{path} must hold `label: {{things: ...}}` lines, found {type(rows).__name__}")
+        raise ConfigError(f"a {type(rows).__name__}", expected=f"`label: {{things: ...}}` lines in {path}")
     return {str(label): _row(row, f"{path}: {label}") for label, row in rows.items()}
 
 
 def _row(row: Any, where: str) -> Sources:
     if not isinstance(row, dict) or set(row) - {"things", "else", "kinds", "absent", "moves", "near"}:
-        raise ConfigError(f"{where}: expected {{things, else, kinds, absent, moves, near}}, found {row!r}")
+        raise ConfigError(f"{row!r}", expected=f"{{things, else, kinds, absent, moves, near}} in {where}")
     named = (*_names(row, "things", where).values(), *_names(row, "else", where).values())
     for chance in (*named, row.get("absent", 0), row.get("kinds", 0)):
         if isinstance(chance, bool) or not isinstance(chance, (int, float)) or not 0 <= chance <= 1:
-            raise ConfigError(f"{where}: a chance must be a number from 0 to 1, found {chance!r}")
+            raise ConfigError(f"{chance!r}", expected=f"chances from 0 to 1 in {where}")
     if row.get("moves", "nothing") not in MOVES:
-        raise ConfigError(f"{where}: moves must be one of {', '.join(MOVES)}, found {row['moves']!r}")
+        raise ConfigError(f"{row['moves']!r}", expected=f"moves to be one of {', '.join(MOVES)} in {where}")
     names = (_names(row, "things", where), _names(row, "else", where))
     if not isinstance(row.get("near", False), bool):
-        raise ConfigError(f"{where}: near must be true or false, found {row['near']!r}")
+        raise ConfigError(f"{row['near']!r}", expected=f"near to be true or false in {where}")
     return Sources(*names, row.get("absent"), row.get("moves", "nothing"), row.get("near", False), row.get("kinds"))
 
 
 def _names(row: dict[str, Any], key: str, where: str) -> dict[str, float]:
     found = row.get(key, {})
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise ConfigError(f"{where}: {key} must hold `name: chance`, found {found!r}")
+        raise ConfigError(f"{found!r}", expected=f"`name: chance` as {key} in {where}")
     return found
