@@ -181,10 +181,13 @@ def test_movies_follow_from_the_seed(tmp_path):
         truth = write_scene_movie(tmp_path / name, EVENTS[:1], size=(96, 64), rng=rng, duration_s=1.5)
         return truth, *read(tmp_path / name)
 
+    def difference(one, two):
+        return np.abs(one[1].astype(int) - two[1]).mean()
+
     first, again, other = write("a.mp4", 3), write("b.mp4", 3), write("c.mp4", 4)
-    assert first[0] == again[0]
-    assert np.array_equal(first[1], again[1]) and np.array_equal(first[2], again[2])
-    assert not np.array_equal(first[1], other[1])
+    assert first[0] == again[0] and np.array_equal(first[2], again[2])
+    assert difference(first, again) < 0.5, "of equal pictures, x264 codes one in some hundred movies a level apart"
+    assert difference(first, other) > 5
 
 
 def test_off_screen_things_sound_and_are_not_drawn(tmp_path):

@@ -190,9 +190,9 @@ def write_scene_movie(
     """Write the scene as H.264 and AAC in mp4; give the truth: the events, with boxes as they were drawn.
 
     `size` is (width, height), both even. The movie ends with the last event or at `duration_s`. A sound is
-    float32 (n,), made by `make_sound(label, duration_s, rate_hz, rng)`. Equal seeds give equal movies.
-    `behind` is the background to use, RGB uint8 (height, width, 3). `quick` codes the sound more plainly, in a third
-    of the time, for corpora of thousands.
+    float32 (n,), made by `make_sound(label, duration_s, rate_hz, rng)`. Equal seeds give equal pictures and sound
+    (x264 now and then codes equal pictures a level apart). `behind` is the background to use, RGB uint8
+    (height, width, 3). `quick` codes the sound more plainly, in a third of the time, for corpora of thousands.
     """
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"H.264 needs an even width and height, got {size[0]}x{size[1]}")
