@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 from typing import Literal
 
@@ -21,7 +22,7 @@ from avstream.alignment import dim_match
 from avstream.encoders.audio import mono
 from avstream.encoders.picture import PictureTokens
 from avstream.errors import ConfigError, ModelError
-from avstream.level import SILENCE_DBFS, loudness_dbfs
+from avstream.level import BLOCK_S, SILENCE_DBFS, loudness_dbfs
 from avstream.listeners.base import Claim, Listener, claims
 from avstream.loading import Models
 from avstream.localization.place import PerSource, Place, heat_of, key_frame
@@ -29,12 +30,16 @@ from avstream.localization.similarity import heatmap
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.sentences import agrees
 from avstream.substitution import substitute
+from avstream.vocabulary import OTHER
 from avstream.windows import WINDOW_S
+from avstream.wording import SURE
 
 Shown = Literal["source", "similarity"]
 Saving = Literal["sentence", "picture"]
 SAVINGS: frozenset[Saving] = frozenset({"sentence", "picture"})
 MOST_CHANNELS = 32
+BEGUN_S = 0.6, 2.3  # of a sound, to be heard again repeated: a shorter one is anything, a longer one is enough
+AROUND_DB = 20.0  # what is so much quieter than the sound is the ground before it
 
 
 class Narrator:
@@ -189,9 +194,31 @@ def checked_picture(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def heard_in(window: Window, listener: Listener) -> list[Claim]:
-    """What can be claimed of the part of a window that it speaks for."""
-    heard = listener.listen(mono(window.audio, window.rate_hz, listener.rate_hz))
-    return claims(listener, heard, window.focus_start_s - window.start_s, window.focus_end_s - window.start_s)
+    """What can be claimed of the part of a window that it speaks for.
+
+    A sound that has just begun when the window ends is little of it, and a listener that was taught by full windows is
+    hardly sure of it. So it hears that sound again, repeated over a full window, and what it is sure of then counts.
+    """
+    samples = mono(window.audio, window.rate_hz, listener.rate_hz)
+    begin_s, end_s = (time_s - window.start_s for time_s in (window.focus_start_s, window.focus_end_s))
+    found = claims(listener, listener.listen(samples), begin_s, end_s)
+    onset_s = begun(samples, listener.rate_hz) if window.focus_end_s == window.end_s else None
+    if onset_s is None:
+        return found
+    again = np.resize(samples[round(onset_s * listener.rate_hz) :], len(samples))
+    repeated = claims(listener, listener.listen(again), 0.0, len(samples) / listener.rate_hz)
+    sure = [replace(one, onset_s=onset_s, end_s=None) for one in repeated if one.confidence >= SURE]
+    return sure if sure and sure[0].label != OTHER else found
+
+
+def begun(samples: NDArray[np.float32], rate_hz: int) -> float | None:
+    """Where the only sound of (n,) samples begins (seconds), when it does so in their last BEGUN_S, else None."""
+    block = round(BLOCK_S * rate_hz)
+    power = np.square(samples[: len(samples) // block * block], dtype=np.float64).reshape(-1, block).mean(axis=1)
+    if not power.max(initial=0.0):
+        return None
+    onset_s = int(np.argmax(power >= power.max() * 10 ** (-AROUND_DB / 10))) * BLOCK_S
+    return onset_s if BEGUN_S[0] <= len(samples) / rate_hz - onset_s <= BEGUN_S[1] else None
 
 
 def sound_of(claim: Claim, place: Place, window: Window, level_dbfs: float) -> Sound:

@@ -18,7 +18,7 @@ import numpy as np
 from avstream.caution import Caution
 from avstream.errors import AvstreamError, SourceError
 from avstream.events import EventTracker, Rules
-from avstream.level import FLOOR_DBFS, loudness_dbfs
+from avstream.level import FLOOR_DBFS, Onsets, loudness_dbfs
 from avstream.outlets import News, Outlet, Policy
 from avstream.records import AudioChunk, Narration, Problem, SoundEvent, Status, StreamItem, Watermark, Window
 from avstream.sinks.base import Sink
@@ -118,6 +118,7 @@ class Stream:
         )
         self._room, self._stopped = threading.Semaphore(WINDOWS_AHEAD), False
         self._tracker, self._caution = EventTracker(self.name, self.rules, corrects=self.is_live), Caution()
+        self._onsets = Onsets()
         self._loudest_dbfs: float | None = None  # of what came since the last status
         self._level_dbfs, self._heard_at_s = FLOOR_DBFS, 0.0
         self._latency_s: float | None = None
@@ -134,6 +135,9 @@ class Stream:
         try:
             for item in self.source:
                 self._note(item)
+                if self.is_live and isinstance(item, AudioChunk):
+                    for onset_s in self._onsets.push(item.samples, item.rate_hz, item.start_s):
+                        self._windower.begins(onset_s)
                 for window in self._windower.push(item):
                     self._wait_for_room()
                     deliver(window, False)

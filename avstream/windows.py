@@ -12,6 +12,9 @@ stamps are rounded, and a sample too many or too few would click. A larger hole 
 Foci: window k speaks for the middle hop of itself, or live for the newest, the first from the start of the stream. A
 full window leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it
 is shorter than the others, or by at most TAIL_S longer.
+
+Live, a sound that begins moves the grid: one window ends HEARD_S after its onset, the next a hop later, and so on. It
+speaks for what came since the one before, which is less than a hop, or by at most LATER_S more.
 """
 
 from __future__ import annotations
@@ -29,11 +32,15 @@ from avstream.records import AudioChunk, MotionFrame, StreamItem, VideoFrame, Wa
 WINDOW_S = 3.0  # the paper's segment; nano is trained on it
 JITTER_S = 0.05
 TAIL_S = Fraction(1, 10)
+HEARD_S = Fraction(4, 5)  # of a sound that began: enough to name it, as docs/live.md measures
+LATER_S = Fraction(1, 4)  # that a window waits for a sound that began, instead of two windows so soon after another
 SILENT_RATE_HZ = 16000  # of the zeros where there is no sound (yet)
 
 
 class Windower:
     """Windows [start_s + k hop_s, start_s + k hop_s + window_s) of one stream, each sample-exact, in order.
+
+    With `newest` the grid may move (`begins`).
 
     `wait_s` (seconds of stream) is how long a window waits for the slower of sound and picture: generous, for
     files, whose packets may come far apart. Memory holds window_s + wait_s at most. With `newest` a window's focus is
@@ -62,8 +69,11 @@ class Windower:
         if not self._hop:
             raise ConfigError(f"{hop_s:g} s", expected="a hop of at least a microsecond")
         self._has_audio, self._has_video = has_audio, has_video
+        self._newest = newest
         self._before = (self._window - self._hop) * (1 if newest else Fraction(1, 2))  # in a window, of its focus
-        self._index = 0  # of the next window
+        self._index, self._at = 0, Fraction(0)  # the next window, and where it begins after the start
+        self._last_at: Fraction | None = None  # of the window before
+        self._wanted: Fraction | None = None  # where a window is to end, after the start
         self._sound = _Sound(self._start)
         self._frames: list[VideoFrame] = []
         self._motion: list[MotionFrame] = []
@@ -88,8 +98,24 @@ class Windower:
             self._add_picture(item)
         closed = []
         while self._is_complete():
-            closed.append(self._close(self._sound.first(self._hop * self._index) + self._full()))
+            closed.append(self._close(self._sound.first(self._at) + self._full()))
         return closed
+
+    def begins(self, onset_s: float) -> None:
+        """A sound begins: one of the next windows ends HEARD_S later. Only with `newest`."""
+        if self._newest:
+            self._wanted = Fraction(onset_s).limit_denominator(1000) - self._start + HEARD_S
+            self._move()
+
+    def _move(self) -> None:
+        """Move the next window to where one is wanted, unless another comes first."""
+        if self._wanted is None or self._last_at is None:
+            return
+        hop = self._wanted - self._window - self._last_at  # from the window before
+        if hop < self._hop + LATER_S:
+            if hop > LATER_S:
+                self._at = self._last_at + hop
+            self._wanted = None
 
     def finish(self, end_s: float | None = None) -> list[Window]:
         """The windows up to the end of the stream, the last partial one included; call it once.
@@ -102,7 +128,7 @@ class Windower:
         closed: list[Window] = []
         last = total <= self._covered()
         while not last:
-            full = self._sound.first(self._hop * self._index) + self._full()
+            full = self._sound.first(self._at) + self._full()
             last = total <= full + self._tail()
             closed.append(self._close(total if last else full, end if last else None))
         return closed
@@ -116,7 +142,7 @@ class Windower:
 
     def _next_s(self) -> float:
         """Where the next window begins."""
-        return float(self._start + self._hop * self._index)
+        return float(self._start + self._at)
 
     def _full(self) -> int:
         """Samples of a full window at the rate of now."""
@@ -128,12 +154,11 @@ class Windower:
 
     def _covered(self) -> int:
         """The sample at which the windows so far end."""
-        return self._sound.first(self._hop * (self._index - 1)) + self._full() if self._index else 0
+        return 0 if self._last_at is None else self._sound.first(self._last_at) + self._full()
 
     def _is_complete(self) -> bool:
         """Whether the next window has all it waits for, and is known not to be the last."""
-        start = self._hop * self._index
-        end = start + self._window
+        start, end = self._at, self._at + self._window
         heard = self._sound.filled - self._sound.first(start) - self._full()  # samples past its end
         seen = None if self._picture is None else Fraction(self._picture) - self._start - end
         if self._mark > self._start + end + TAIL_S:
@@ -158,9 +183,13 @@ class Windower:
                 ends.append(seen + (0 if self._sound.filled else Fraction(self._picture_step)))
         return max(ends, default=Fraction(0))
 
+    def _spoken(self, at: Fraction) -> Fraction:
+        """The end, after the start, of the focus of the window that begins `at`."""
+        return at + self._before + self._hop
+
     def _close(self, past: int, last: Fraction | None = None) -> Window:
         """The next window, up to the sample `past`; `last` is the end of the stream when nothing follows."""
-        rate, start = self._sound.rate_hz, self._hop * self._index
+        rate, start = self._sound.rate_hz, self._at
         first = self._sound.first(start)
         audio, missing = self._sound.cut(first, past)
         begin_s = float(self._start + start)
@@ -171,19 +200,21 @@ class Windower:
             index=self._index,
             start_s=begin_s,
             end_s=end_s,
-            focus_start_s=float(self._start + start + self._before) if self._index else begin_s,
-            focus_end_s=float(self._start + start + self._before + self._hop) if last is None else end_s,
+            focus_start_s=begin_s if self._last_at is None else float(self._start + self._spoken(self._last_at)),
+            focus_end_s=float(self._start + self._spoken(start)) if last is None else end_s,
             frames=tuple(sorted(inside, key=lambda frame: frame.time_s)),
             audio=audio,
             rate_hz=rate,
             gap_s=missing / rate if self._has_audio else 0.0,
             motion=tuple(sorted(moved, key=lambda frame: frame.time_s)),
         )
-        self._index += 1
-        self._sound.forget(self._sound.first(self._hop * self._index))
-        next_s = self._next_s()
-        self._frames = [frame for frame in self._frames if frame.time_s >= next_s]
-        self._motion = [frame for frame in self._motion if frame.time_s >= next_s]
+        self._index, self._last_at, self._at = self._index + 1, start, start + self._hop
+        self._move()
+        needed = start if self._newest else self._at  # the next window may move back, by less than a hop
+        self._sound.forget(self._sound.first(needed))
+        needed_s = float(self._start + needed)
+        self._frames = [frame for frame in self._frames if frame.time_s >= needed_s]
+        self._motion = [frame for frame in self._motion if frame.time_s >= needed_s]
         return window
 
 

@@ -8,7 +8,8 @@ import pytest
 from avstream import loading, wording
 from avstream.config import presets
 from avstream.level import FLOOR_DBFS, loudness_dbfs
-from avstream.narrator import Narrator, key_frame
+from avstream.listeners.base import Heard, no_parents
+from avstream.narrator import Narrator, heard_in, key_frame
 from avstream.records import MotionFrame, Sound, VideoFrame, Window
 from avstream.sentences import agrees
 from tests import fakes
@@ -212,3 +213,46 @@ def test_loudness_is_that_of_the_loudest_block():
 def test_the_key_frame_is_in_the_middle_of_what_the_window_speaks_for():
     assert key_frame(window(tone())).time_s == 1.0
     assert key_frame(window(tone(), ())) is None
+
+
+class Script:
+    """A listener that says what it is scripted to, and keeps what it heard."""
+
+    name, rate_hz, labels, parents, thresholds, calibration = "script", RATE, ("bell", "other"), {}, {}, ""
+
+    def __init__(self, *chances):
+        self.chances, self.heard = list(chances), []
+
+    def listen(self, samples):
+        self.heard.append(samples)
+        clip = np.array([self.chances[len(self.heard) - 1], 0.0], np.float32)
+        return Heard(np.tile(clip, (30, 1)), clip, 0.1, *no_parents(30))
+
+
+def begins(onset_s, ground=0.0):
+    """A live window in which a tone begins, to go on to its end."""
+    audio = ground * np.random.default_rng(0).standard_normal(3 * RATE)
+    audio[round(onset_s * RATE) :] += tone()[round(onset_s * RATE) :]
+    return Window(4, 0.0, 3.0, 2.0, 3.0, (), audio[None].astype(np.float32), RATE)
+
+
+def test_a_sound_that_has_just_begun_is_heard_again_repeated_and_counts_when_sure():
+    sure, unsure = Script(0.55, 0.9), Script(0.55, 0.7)
+    (claim,) = heard_in(begins(2.2, ground=0.001), sure)
+    assert (claim.label, round(claim.confidence, 2)) == ("bell", 0.9) and claim.onset_s == pytest.approx(2.2)
+    again = sure.heard[1]
+    assert len(again) == 3 * RATE and np.array_equal(again[: round(0.8 * RATE)], sure.heard[0][round(2.2 * RATE) :])
+    assert [round(one.confidence, 2) for one in heard_in(begins(2.2), unsure)] == [0.55]
+
+
+@pytest.mark.parametrize("onset_s, ground", [(2.6, 0.0), (0.2, 0.0), (2.2, 0.1)])
+def test_what_is_too_short_fills_the_window_or_stands_in_noise_is_heard_once(onset_s, ground):
+    listener = Script(0.55, 0.9)
+    assert [round(one.confidence, 2) for one in heard_in(begins(onset_s, ground), listener)] == [0.55]
+    assert len(listener.heard) == 1
+
+
+def test_a_window_of_a_movie_has_its_time():
+    listener = Script(0.55, 0.9)
+    heard_in(replace(begins(2.2), focus_start_s=1.0, focus_end_s=2.5), listener)
+    assert len(listener.heard) == 1
