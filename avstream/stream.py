@@ -26,6 +26,9 @@ from avstream.sources.base import Source
 from avstream.windows import Windower
 
 HOP_S = 1.0
+HEARD_S = 0.8  # of a sound that began: enough to name it, as docs/live.md measures
+PROMPT_S = 0.5  # what is narrated later than this after its end has no time for more windows
+FEW = 4  # streams, which may all hear the same sound begin
 WINDOWS_AHEAD = 4  # read ahead while the narrator is busy, where reading waits for it
 KEPT_FIGURES = 20_000  # of each stage, and latencies: hours of them
 LEVEL_LASTS_S = 1.0  # sound comes in pieces, and may be late: only after this long without any there is none
@@ -87,7 +90,11 @@ class Report:
 
 
 class Stream:
-    """One source on its way to its sinks. `shared` sinks are not closed at its end. Raises ConfigError for the hop."""
+    """One source on its way to its sinks. `shared` sinks are not closed at its end. Raises ConfigError for the hop.
+
+    Live, it may be the `place`, from 0 on, `of` several: their windows then end at different moments of the hop. Of
+    a few, a sound that begins has a window end HEARD_S after its onset, whatever the hop.
+    """
 
     def __init__(
         self,
@@ -99,6 +106,8 @@ class Stream:
         shared: Sequence[Sink] = (),
         hop_s: float = HOP_S,
         start_s: float = 0.0,
+        place: int = 0,
+        of: int = 1,
     ) -> None:
         self.source, self.sinks, self.shared, self.policy = source, sinks, shared, policy
         self.rules = Rules() if rules is None else rules
@@ -115,10 +124,11 @@ class Stream:
             has_audio=source.info.has_audio,
             has_video=source.info.has_video,
             newest=self.is_live,
+            phase_s=hop_s * place / of,
         )
         self._room, self._stopped = threading.Semaphore(WINDOWS_AHEAD), False
         self._tracker, self._caution = EventTracker(self.name, self.rules, corrects=self.is_live), Caution()
-        self._onsets = Onsets()
+        self._onsets, self._is_prompt = Onsets(), self.is_live and of <= FEW
         self._loudest_dbfs: float | None = None  # of what came since the last status
         self._level_dbfs, self._heard_at_s = FLOOR_DBFS, 0.0
         self._latency_s: float | None = None
@@ -135,9 +145,8 @@ class Stream:
         try:
             for item in self.source:
                 self._note(item)
-                if self.is_live and isinstance(item, AudioChunk):
-                    for onset_s in self._onsets.push(item.samples, item.rate_hz, item.start_s):
-                        self._windower.begins(onset_s)
+                if self._is_prompt and isinstance(item, AudioChunk):
+                    self._listen_soon(item)
                 for window in self._windower.push(item):
                     self._wait_for_room()
                     deliver(window, False)
@@ -146,6 +155,12 @@ class Stream:
         for window in self._windower.finish(self.source.reached_s):
             self._wait_for_room()
             deliver(window, True)
+
+    def _listen_soon(self, chunk: AudioChunk) -> None:
+        """Have a window end soon after a sound begins, unless windows wait already."""
+        for onset_s in self._onsets.push(chunk.samples, chunk.rate_hz, chunk.start_s):
+            if (self._latency_s or 0.0) <= PROMPT_S:
+                self._windower.ends_at(onset_s + HEARD_S)
 
     def _wait_for_room(self) -> None:
         if not self.is_live:

@@ -13,8 +13,8 @@ Foci: window k speaks for the middle hop of itself, or live for the newest, the 
 full window leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it
 is shorter than the others, or by at most TAIL_S longer.
 
-Live, a sound that begins moves the grid: one window ends HEARD_S after its onset, the next a hop later, and so on. It
-speaks for what came since the one before, which is less than a hop, or by at most LATER_S more.
+Live, a window may be wanted between these (`Windower.ends_at`). It speaks for what came since the one before, and the
+next one for what came since it. A window of the grid that would come less than LATER_S before or after is left out.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from avstream.records import AudioChunk, MotionFrame, StreamItem, VideoFrame, Wa
 WINDOW_S = 3.0  # the paper's segment; nano is trained on it
 JITTER_S = 0.05
 TAIL_S = Fraction(1, 10)
-HEARD_S = Fraction(4, 5)  # of a sound that began: enough to name it, as docs/live.md measures
-LATER_S = Fraction(1, 4)  # that a window waits for a sound that began, instead of two windows so soon after another
+LATER_S = Fraction(1, 4)  # between a window that was wanted and one of the grid; of a short hop, a quarter
 SILENT_RATE_HZ = 16000  # of the zeros where there is no sound (yet)
 
 
 class Windower:
     """Windows [start_s + k hop_s, start_s + k hop_s + window_s) of one stream, each sample-exact, in order.
 
-    With `newest` the grid may move (`begins`).
+    `phase_s`, less than a hop, is by how much the windows after the first come later, so that those of many streams
+    don't all end at one moment.
 
     `wait_s` (seconds of stream) is how long a window waits for the slower of sound and picture: generous, for
     files, whose packets may come far apart. Memory holds window_s + wait_s at most. With `newest` a window's focus is
@@ -58,6 +58,7 @@ class Windower:
         has_video: bool,
         wait_s: float = 5.0,
         newest: bool = False,
+        phase_s: float = 0.0,
     ) -> None:
         if not (math.isfinite(window_s) and window_s > 0):
             raise ConfigError(f"{window_s:g} s", expected="a window longer than 0 s")
@@ -69,10 +70,13 @@ class Windower:
         if not self._hop:
             raise ConfigError(f"{hop_s:g} s", expected="a hop of at least a microsecond")
         self._has_audio, self._has_video = has_audio, has_video
-        self._newest = newest
+        if not 0 <= phase_s < hop_s:
+            raise ConfigError(f"{phase_s:g} s", expected=f"a phase of 0 s or more, below the hop of {hop_s:g} s")
+        self._newest, self._later = newest, min(LATER_S, self._hop / 4)
         self._before = (self._window - self._hop) * (1 if newest else Fraction(1, 2))  # in a window, of its focus
         self._index, self._at = 0, Fraction(0)  # the next window, and where it begins after the start
-        self._last_at: Fraction | None = None  # of the window before
+        self._grid = Fraction(phase_s).limit_denominator(1_000_000)  # where the next one of the grid does
+        self._last_at: Fraction | None = None  # where the one before did
         self._wanted: Fraction | None = None  # where a window is to end, after the start
         self._sound = _Sound(self._start)
         self._frames: list[VideoFrame] = []
@@ -101,21 +105,27 @@ class Windower:
             closed.append(self._close(self._sound.first(self._at) + self._full()))
         return closed
 
-    def begins(self, onset_s: float) -> None:
-        """A sound begins: one of the next windows ends HEARD_S later. Only with `newest`."""
+    def ends_at(self, time_s: float) -> None:
+        """Live, a window is wanted that ends at a time; one that is wanted already gives way. Only with `newest`."""
         if self._newest:
-            self._wanted = Fraction(onset_s).limit_denominator(1000) - self._start + HEARD_S
-            self._move()
+            self._wanted = Fraction(time_s).limit_denominator(1000) - self._start
+            self._choose()
 
-    def _move(self) -> None:
-        """Move the next window to where one is wanted, unless another comes first."""
-        if self._wanted is None or self._last_at is None:
+    def _choose(self) -> None:
+        """Where the next window begins: one of the grid, or the one that is wanted when that comes first or soon after.
+
+        A wanted one that would come too soon after the last window is left out.
+        """
+        if self._last_at is None:
             return
-        hop = self._wanted - self._window - self._last_at  # from the window before
-        if hop < self._hop + LATER_S:
-            if hop > LATER_S:
-                self._at = self._last_at + hop
-            self._wanted = None
+        while self._grid - self._last_at <= (self._later if self._newest else 0):
+            self._grid += self._hop
+        self._at = self._grid
+        if self._wanted is None or self._wanted - self._window >= self._grid + self._later:
+            return
+        if self._wanted - self._window - self._last_at > self._later:
+            self._at = self._wanted - self._window
+        self._wanted = None
 
     def finish(self, end_s: float | None = None) -> list[Window]:
         """The windows up to the end of the stream, the last partial one included; call it once.
@@ -208,9 +218,9 @@ class Windower:
             gap_s=missing / rate if self._has_audio else 0.0,
             motion=tuple(sorted(moved, key=lambda frame: frame.time_s)),
         )
-        self._index, self._last_at, self._at = self._index + 1, start, start + self._hop
-        self._move()
-        needed = start if self._newest else self._at  # the next window may move back, by less than a hop
+        self._index, self._last_at = self._index + 1, start
+        self._choose()
+        needed = start if self._newest else self._at  # another window may yet be wanted before the next
         self._sound.forget(self._sound.first(needed))
         needed_s = float(self._start + needed)
         self._frames = [frame for frame in self._frames if frame.time_s >= needed_s]

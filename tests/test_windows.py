@@ -316,52 +316,59 @@ def test_live_windows_speak_for_their_newest_hop():
     assert foci == [(0, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 8)]
 
 
-def with_onsets(sound: np.ndarray, onsets: list[float], size: int, hop_s: float = 1.0) -> list[Window]:
-    """Live windows of sound that comes in pieces, each onset noted once its piece has come."""
-    windower, closed = Windower(has_audio=True, has_video=True, hop_s=hop_s, newest=True), []
+def with_wanted(sound: np.ndarray, wanted: list[float], size: int, **options) -> list[Window]:
+    """Live windows of sound that comes in pieces; an end is wanted 0.5 s before the sound of then comes."""
+    windower, closed = Windower(has_audio=True, has_video=True, newest=True, **options), []
     for chunk in chunks(sound, size):
         end_s = chunk.start_s + chunk.samples.shape[1] / RATE
-        for onset_s in onsets:
-            if chunk.start_s <= onset_s < end_s:
-                windower.begins(onset_s)
+        for time_s in wanted:
+            if chunk.start_s <= time_s - 0.5 < end_s:
+                windower.ends_at(time_s)
         closed += windower.push(VideoFrame(chunk.start_s, np.zeros((2, 2, 3), np.uint8)))
         closed += windower.push(chunk)
     return closed + windower.finish()
 
 
+def ends(windows: list[Window]) -> list[float]:
+    return [round(window.end_s, 3) for window in windows]
+
+
 @pytest.mark.parametrize("seed", range(8))
-def test_a_sound_that_begins_moves_the_grid_and_nothing_is_lost(seed):
+def test_wanted_windows_come_and_nothing_is_lost(seed):
     rng = np.random.default_rng(seed)
     sound = noise(20, seed=seed)
-    onsets = [round(float(t), 3) for t in np.sort(rng.uniform(2, 17, 4))]
-    closed = with_onsets(sound, onsets, int(rng.integers(100, 1200)))
+    wanted = [round(float(t), 3) for t in 4 + np.cumsum(rng.uniform(1, 4, 5))]
+    options = {"hop_s": float(rng.choice([0.25, 1.0, 2.0])), "phase_s": float(rng.uniform(0, 0.24))}
+    closed = with_wanted(sound, wanted, int(rng.integers(100, 1200)), **options)
     foci = [(window.focus_start_s, window.focus_end_s) for window in closed]
+    later_s = min(0.25, options["hop_s"] / 4)
     assert foci[0][0] == 0 and foci[-1][1] == pytest.approx(20)
     assert all(a[1] == pytest.approx(b[0], abs=1e-9) for a, b in pairwise(foci)), "foci tile the stream"
-    assert all(0.2 < end - start <= 1.251 for start, end in foci[1:-1])
+    assert all(later_s < end - start <= options["hop_s"] + later_s + 1e-6 for start, end in foci[1:-1])
     for window in closed:
         first = round(window.start_s * RATE)
-        piece = sound[:, first : first + window.audio.shape[1]]
-        assert np.array_equal(window.audio, piece) and window.gap_s == 0
+        assert np.array_equal(window.audio, sound[:, first : first + window.audio.shape[1]]) and window.gap_s == 0
         assert len(window.frames) > 1
-    for onset_s in onsets:  # another one soon before it may have come first
-        alone = all(abs(onset_s - other) > 1.5 for other in onsets if other != onset_s)
-        if alone and onset_s > 2.3:
-            assert min(abs(window.end_s - onset_s - 0.8) for window in closed) < 0.26
+    for time_s in wanted:
+        assert min(abs(window.end_s - time_s) for window in closed) <= later_s + 1e-3
 
 
-def test_an_onset_that_is_alone_has_a_window_end_just_after_it():
-    closed = with_onsets(noise(12), [6.4], 400)
-    ends = [round(window.end_s, 3) for window in closed]
-    assert ends == [3, 4, 5, 6, 7.2, 8.2, 9.2, 10.2, 11.2, 12], "the window of 7 s waits for what has just begun"
-    closed = with_onsets(noise(12), [6.7], 400)
-    assert [round(window.end_s, 3) for window in closed][3:8] == [6, 7, 7.5, 8.5, 9.5]
-    closed = with_onsets(noise(12), [6.05], 400)
-    assert [round(window.end_s, 3) for window in closed][3:6] == [6, 6.85, 7.85], "it comes before its time"
+def test_a_wanted_window_comes_between_two_of_the_grid_or_instead_of_one():
+    assert ends(with_wanted(noise(12), [6.5], 400)) == [3, 4, 5, 6, 6.5, 7, 8, 9, 10, 11, 12]
+    assert ends(with_wanted(noise(12), [7.2], 400)) == [3, 4, 5, 6, 7.2, 8, 9, 10, 11, 12], "one waits for it"
+    assert ends(with_wanted(noise(12), [6.85], 400)) == [3, 4, 5, 6, 6.85, 8, 9, 10, 11, 12], "one is too near"
+    assert ends(with_wanted(noise(12), [2.0], 400)) == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "the first has its time"
 
 
-def test_the_windows_of_a_movie_do_not_move():
+def test_a_phase_makes_the_windows_after_the_first_come_later():
+    assert ends(with_wanted(noise(8), [], 400, phase_s=0.5)) == [3, 3.5, 4.5, 5.5, 6.5, 7.5, 8]
+    assert ends(with_wanted(noise(8), [], 400, phase_s=0.125)) == [3, 4.125, 5.125, 6.125, 7.125, 8]
+    with pytest.raises(ConfigError, match="phase"):
+        Windower(has_audio=True, has_video=False, hop_s=0.5, phase_s=0.5)
+
+
+def test_the_windows_of_a_movie_are_where_they_are():
     windower = Windower(has_audio=True, has_video=False)
-    windower.begins(1.3)
+    windower.ends_at(4.3)
     found = [window for chunk in chunks(noise(8), 400) for window in windower.push(chunk)] + windower.finish()
     same(found, run(chunks(noise(8), 400), has_video=False))

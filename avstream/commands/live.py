@@ -159,8 +159,8 @@ def narrate(options: argparse.Namespace) -> int:
 
     with Signals(at_once=abandon, within_s=END_S) as signals:
         labels = labels_of(settings.listener, settings.label_names)
-        for one in home.streams:
-            streams.append(open_stream(one, options, home, rules[one.name], board, hub, signals, labels))
+        for place in range(len(home.streams)):
+            streams.append(open_stream(place, options, home, rules, board, hub, signals, labels))
         narrator = load_narrator(settings, options.heatmap, board.console)
 
         async def main() -> None:
@@ -198,19 +198,23 @@ class _Leaving(ThreadPoolExecutor):
 
 
 def open_stream(
-    settings: StreamSettings,
+    place: int,
     options: argparse.Namespace,
     home: Home,
-    rules: Rules,
+    all_rules: dict[str, Rules],
     board: StatusBoard,
     hub: MqttHub | None,
     signals: Signals,
     labels: Sequence[str],
 ) -> Stream:
-    """A stream of a run, its sinks and all, of a listener's `labels`. Raises ConfigError, SourceError and SinkError."""
+    """The stream at a `place` in the home, its sinks and all, of a listener's `labels`. Raises ConfigError,
+    SourceError and SinkError.
+    """
     from avstream.sources.live.source import LiveSource
     from avstream.stream import HOP_S, Stream
 
+    settings = home.streams[place]
+    rules = all_rules[settings.name]
     source = LiveSource(
         camera=settings.camera,
         microphone=settings.mic,
@@ -225,7 +229,8 @@ def open_stream(
     if settings.window:
         sinks.append(open_display(source, rules, signals, flash=not options.no_flash))
     hop_s = next((hop for hop in (options.hop, home.hop) if hop is not None), HOP_S)
-    return Stream(source, sinks, policy="drop_oldest", rules=rules, hop_s=hop_s)
+    of = len(home.streams)
+    return Stream(source, sinks, policy="drop_oldest", rules=rules, hop_s=hop_s, place=place, of=of)
 
 
 def file_sinks(settings: StreamSettings, board: StatusBoard, *, named: bool) -> Iterator[Sink]:
