@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -121,6 +122,15 @@ def test_captions_boxes_and_heat_are_there_when_it_sounds_and_only_then(tmp_path
         assert (boxed.max() > 120) == (1.99 < time_s < 2.99), time_s
         if not 1.99 < time_s < 3.99:
             assert rgb.astype(int).max() - rgb.min() < 12
+
+
+def test_a_mark_begins_with_its_sound_and_stays_while_that_goes_on(tmp_path):
+    movie = make_movie(tmp_path / "a.mp4", size=(640, 360), square=None)
+    shown = [narration(0, 2), narration(2, 3, replace(DOG, onset_s=2.6)), narration(3, 4, replace(DOG, onset_s=3.4))]
+    out = render(movie, tmp_path / "out.mp4", *shown, narration(4, 6))
+    seen = [time_s for time_s, rgb in pictures(out) if rgb[30:180, 60:260].max() > 120]
+    assert (seen[0], seen[-1]) == pytest.approx((2.6, 3.96), abs=0.002)
+    assert len(seen) == 35, "no pause between the windows"
 
 
 def test_a_frame_on_the_edge_belongs_to_the_focus_that_begins(tmp_path):

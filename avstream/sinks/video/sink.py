@@ -108,6 +108,7 @@ class VideoSink(Sink):
         self._waiting: deque[_Shown] = deque(maxlen=MOST_WAITING)
         self._captions: deque[_Said] = deque(maxlen=MOST_WAITING)
         self._timeline = Timeline()
+        self._marked: set[str] = set()  # the labels of the narration before
         self._now: tuple[_Shown | None, _Said | None] = (None, None)
         self._overlay: Overlay | None = None
         self._narrated_s: float | None = None
@@ -138,7 +139,8 @@ class VideoSink(Sink):
         # The narration itself is let go of: its key frame is large.
         key = narration.key_frame
         follower = follower_of(None if key is None else key.rgb, narration.sounds)
-        self._waiting.append(_Shown(narration.focus_start_s, narration.sounds, narration.heatmap, follower))
+        self._waiting += _phases(narration, self._marked, follower)
+        self._marked = {sound.label for sound in narration.sounds}
         self._narrated_s = narration.focus_end_s
         self._caption(self._timeline.settle(narration))
         if not self._failed:
@@ -265,6 +267,18 @@ class VideoSink(Sink):
         self._movie.close()
         if self._packets is not None:
             self._packets.close()
+
+
+def _phases(narration: Narration, marked: set[str], follower: Follower | None) -> Iterator[_Shown]:
+    """What is drawn of a focus: a sound that is not `marked` already has its place from its onset on."""
+    start_s = narration.focus_start_s
+    from_s = {
+        sound: start_s if sound.onset_s is None or sound.label in marked else max(start_s, sound.onset_s)
+        for sound in narration.sounds
+    }
+    for time_s in sorted({start_s, *from_s.values()}):
+        sounds = tuple(sound for sound, since_s in from_s.items() if since_s <= time_s)
+        yield _Shown(time_s, sounds, narration.heatmap if sounds else None, follower)
 
 
 def _current(waiting: deque[T], time_s: float) -> T | None:
