@@ -5,6 +5,7 @@ The embedded parts run without torch; everything else is loaded by `torch_models
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ class LanguageModel(Protocol):
 class Models:
     """Everything that a narrator calls. The claims are the `listener`'s; `audio` gives the vector for CLS.
 
-    `device` is the name of the one that the language model runs on.
+    `device` is the name of the one that the language model runs on. `at_once` is how many windows pay to be narrated
+    at a time: a large model has all cores already, or a device of its own.
     """
 
     audio: AudioEncoder
@@ -61,6 +63,7 @@ class Models:
     prompt: str
     device: str
     localizer: Localizer
+    at_once: int = 1
 
 
 def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Models:
@@ -80,9 +83,10 @@ def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -
     progress(f"listener {settings.listener}")
     listener = load_listener(settings, progress)
     unselected = cast(Literal["zero", "drop"], settings.unselected)
+    at_once = (os.cpu_count() or 1) if settings.language == NANO else 1
     return Models(
         audio, alignment, tower, language, listener, settings.tokens, unselected, settings.prompt, device,
-        load_localizer(settings, progress),
+        load_localizer(settings, progress), at_once,
     )  # fmt: skip
 
 

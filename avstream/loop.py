@@ -1,7 +1,7 @@
 """The loop: sources -> windows -> one narrator in turns -> events -> sinks, for movies and for live streams.
 
 It knows the records, the streams (`stream.py`) and two protocols, nothing else. What blocks runs on threads of its own
-that can be left behind: one reads each source, one narrates, and each sink has its own (`outlets.py`).
+that can be left behind: one reads each source, one or a few narrate, and each sink has its own (`outlets.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CLOSING_S = 1.6  # from then on, for services to finish and devices to let go
 
 
 class Thinker(Protocol):
-    """Window -> Narration. Always called on the same thread."""
+    """Window -> Narration. Called on one thread, or on as many as `run` is told, each for another source."""
 
     def narrate_window(self, window: Window, source: str) -> Narration:
         """Narrate one window of a source."""
@@ -54,10 +54,12 @@ async def run(
     services: Sequence[Service] = (),
     on_error: Callable[[AvstreamError], None] = lambda error: None,
     on_end: Callable[[], None] = lambda: None,
+    at_once: int = 1,
 ) -> None:
     """Narrate streams until all have ended or `stop` is set; their reports say how it went.
 
-    `on_end` is called once these are final, before anything that may hang is waited for.
+    The thinker gets windows of up to `at_once` streams at a time, those of one stream in order. `on_end` is called
+    once the reports are final, before anything that may hang is waited for.
 
     A sink that can't be opened, a service that fails for good, and a narrator that fails again and again end it and
     are raised. Later on a source or a sink that fails, and an internal error in one window, are put into the stream's
@@ -65,7 +67,7 @@ async def run(
     However it ends, also by cancellation: events end, sinks are closed, devices are let go. For live streams that
     takes about 2 s at most; the sinks of a movie get all the time they need.
     """
-    loop = _Loop(streams, thinker, services, on_error, on_end, stop or asyncio.Event())
+    loop = _Loop(streams, thinker, services, on_error, on_end, stop or asyncio.Event(), at_once)
     try:
         await loop.work()
     finally:
@@ -83,10 +85,12 @@ class _Loop:
         on_error: Callable[[AvstreamError], None],
         on_end: Callable[[], None],
         stop: asyncio.Event,
+        at_once: int,
     ) -> None:
         self._streams, self._thinker, self._services = streams, thinker, services
         self._on_error, self._on_end, self._stop = on_error, on_end, stop
-        self._model, self._came = Worker("model"), asyncio.Event()
+        self._models = [Worker(f"model {number}") for number in range(max(1, min(at_once, len(streams))))]
+        self._came = asyncio.Event()
         self._turn = self._errors = 0
         self._began = perf_counter()
         self._was_opened = False
@@ -161,16 +165,21 @@ class _Loop:
             self._close(stream)
 
     async def _narrate(self) -> None:
-        """Narrate the streams' windows in turns, on one thread, until all have ended."""
+        """Narrate the streams' windows in turns until all have ended, on each of the models' threads."""
+        async with asyncio.TaskGroup() as group:
+            for number, model in enumerate(self._models):
+                group.create_task(self._narrate_on(model), name=f"narrate {number}")
+
+    async def _narrate_on(self, model: Worker) -> None:
         while not all([stream.is_over() for stream in self._streams]):
             stream = self._next()
             if stream is None:
                 await self._came.wait()
                 self._came.clear()
                 continue
-            window = stream.next_window()
+            window, stream.is_narrated = stream.next_window(), True
             try:
-                narration = await self._model.call(self._thinker.narrate_window, window, stream.name)
+                narration = await model.call(self._thinker.narrate_window, window, stream.name)
             except AvstreamError:
                 raise
             except Exception as error:
@@ -179,6 +188,9 @@ class _Loop:
                 self._errors = 0
                 await stream.room()
                 stream.take(window, narration)
+            finally:
+                stream.is_narrated = False
+                self._came.set()  # another window of it may wait, or it is over
 
     def _survive(self, stream: Stream, error: Exception) -> None:
         """Leave a window out and say so, once for each kind of error; raises it when nothing else comes.
@@ -198,7 +210,7 @@ class _Loop:
         """The next stream, after the one that was served last, that has a window."""
         for step in range(len(self._streams)):
             turn = (self._turn + step) % len(self._streams)
-            if self._streams[turn].waiting:
+            if self._streams[turn].waiting and not self._streams[turn].is_narrated:
                 self._turn = turn + 1
                 return self._streams[turn]
         return None
@@ -229,7 +241,8 @@ class _Loop:
     async def shut_down(self) -> None:
         """End events, finish sinks, side by side, then services, which sinks may have sent something to until then."""
         began = perf_counter()
-        self._model.end()
+        for model in self._models:
+            model.end()
         for stream in self._streams:
             if self._was_opened and (error := stream.nothing_came()):
                 self._fail(stream, error)

@@ -43,7 +43,7 @@ AROUND_DB = 20.0  # what is so much quieter than the sound is the ground before 
 
 
 class Narrator:
-    """Narrates windows, one at a time, on one thread; several streams may take turns.
+    """Narrates windows of several sources, those of one source one at a time, up to `at_once` together.
 
     `shown` is what a narration's heatmap is: where the `source` is, when that is known, or the `similarity` of the
     patches that the language model was given.
@@ -58,7 +58,9 @@ class Narrator:
         self._models, self._shown, self._savings = models, shown, savings
         self._sentences = dict[str, str]()  # by the words of evidence
         self._seen = PerSource(_Seen)
-        self._lock = threading.Lock()
+        self.at_once = models.at_once
+        self._free = threading.BoundedSemaphore(models.at_once)
+        self._turns = PerSource(threading.Lock)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ class Narrator:
         threads, which wait for each other. Raises ModelError when the memory runs out.
         """
         try:
-            with self._lock:
+            with self._turns.of(source), self._free:
                 return self._narrate(window, source)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's, unimported

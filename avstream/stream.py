@@ -116,6 +116,7 @@ class Stream:
         self.outlets: list[Outlet] = []
         self.waiting: deque[Window] = deque()
         self.has_ended = False  # nothing more is read
+        self.is_narrated = False  # a window of it, at the moment
         self.is_live = policy == "drop_oldest"
         self._hop_s = hop_s
         self._windower = Windower(
@@ -197,7 +198,7 @@ class Stream:
 
     def is_over(self) -> bool:
         """Whether nothing more will be narrated; its events then end, though other streams go on."""
-        is_over = self.has_ended and not self.waiting
+        is_over = self.has_ended and not self.waiting and not self.is_narrated
         if is_over:
             self.end_events()
         return is_over

@@ -35,7 +35,7 @@ def test_every_window_reaches_every_sink_in_order():
     source.warnings.append("memory: one thing was lost")
     report = narrate(source, thinker, [fast, slow])
     assert indices(fast) == indices(slow) == list(range(58)) and fast.closed == slow.closed == 1
-    assert thinker.threads == {"model"} and report.windows == 58
+    assert thinker.threads == {"model 0"} and report.windows == 58
     assert report.stream_s == pytest.approx(60) and report.silent == 58 and not fast.statuses
     assert report.warnings == ["memory: one thing was lost"] and not report.errors and report.exit_code == 0
     assert report.percentiles() == {"script": (0.0, 0.0)}

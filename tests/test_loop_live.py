@@ -31,22 +31,22 @@ def ringer(takes_s=0.0):
     return ScriptedNarrator(takes_s, bell=ALWAYS)
 
 
-def made(source, *sinks, rules=None):
-    return Stream(source, sinks, policy="drop_oldest", rules=rules, hop_s=HOP_S)
+def made(source, *sinks, rules=None, policy="drop_oldest"):
+    return Stream(source, sinks, policy=policy, rules=rules, hop_s=HOP_S)
 
 
 def numbers(sink):
     return [narration.index for narration in sink.narrations]
 
 
-def run(streams, thinker, for_s=1.0, services=(), on_error=lambda error: None):
+def run(streams, thinker, for_s=1.0, services=(), on_error=lambda error: None, at_once=1):
     """Run for a while, stop, and give how long the stop took."""
 
     async def main():
         stop, asked = asyncio.Event(), []
         asyncio.get_running_loop().call_later(for_s, lambda: (asked.append(time.monotonic()), stop.set()))
         try:
-            await loop.run(streams, thinker, stop=stop, services=services, on_error=on_error)
+            await loop.run(streams, thinker, stop=stop, services=services, on_error=on_error, at_once=at_once)
         finally:
             await asyncio.sleep(0)  # for what was cancelled last
             left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -80,7 +80,7 @@ def test_a_stream_is_narrated_with_events_and_status():
     assert live.report.events == 1 and live.report.windows == len(indices) == indices[-1] + 1 - live.report.dropped
     last = sink.statuses[-1]
     assert round(last.level_dbfs) == -20 and last.latency_s < HOP_S
-    assert sink.closed == 1 and source.closed.is_set() and bell.threads == {"model"}
+    assert sink.closed == 1 and source.closed.is_set() and bell.threads == {"model 0"}
 
 
 def test_the_level_outlives_a_moment_without_sound(monkeypatch):
@@ -122,6 +122,41 @@ def test_streams_take_turns():
     run(streams, bell, for_s=1.5)
     counts = [[source for source, _ in bell.calls].count(name) for name in ("a", "b", "c")]
     assert min(counts) >= 3 and max(counts) - min(counts) <= 2
+
+
+def test_two_threads_narrate_more_than_one_and_never_one_stream_at_once():
+    class Watched:
+        """Notes which sources are narrated at a time."""
+
+        def __init__(self):
+            self.bell, self.now, self.together = ringer(takes_s=0.05), [], set()
+
+        def narrate_window(self, window, source):
+            self.now.append(source)
+            self.together.add(tuple(sorted(self.now)))
+            narration = self.bell.narrate_window(window, source)
+            self.now.remove(source)
+            return narration
+
+    windows = {}
+    for at_once in (1, 2):
+        streams, watched = [made(playing(name), RecordingSink()) for name in "abcd"], Watched()
+        run(streams, watched, for_s=2.0, at_once=at_once)
+        windows[at_once] = sum(stream.report.windows for stream in streams)
+        assert max(map(len, watched.together)) == at_once
+        assert all(len(set(names)) == len(names) for names in watched.together)
+        for stream in streams:
+            indices = numbers(stream.sinks[0])
+            assert indices == sorted(set(indices)) and stream.sinks[0].closed == 1
+    assert windows[2] > 1.4 * windows[1]
+
+
+def test_movies_on_two_threads_lose_nothing_and_events_end_last():
+    streams = [made(playing(name, duration_s=30), RecordingSink(), policy="wait") for name in "abc"]
+    run(streams, ringer(takes_s=0.01), for_s=60.0, at_once=2)
+    for stream in streams:
+        assert numbers(stream.sinks[0]) == list(range(stream.report.windows)) and stream.report.windows >= 28
+        assert stream.sinks[0].events[-1].phase == "ended"
 
 
 def test_a_slow_sink_loses_its_oldest_narrations_but_no_event():

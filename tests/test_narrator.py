@@ -1,5 +1,6 @@
 """The narrator with real models: nano, and small random checkpoints of every family through the same code."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -256,3 +257,27 @@ def test_a_window_of_a_movie_has_its_time():
     listener = Script(0.55, 0.9)
     heard_in(replace(begins(2.2), focus_start_s=1.0, focus_end_s=2.5), listener)
     assert len(listener.heard) == 1
+
+
+def test_sources_narrated_side_by_side_say_what_they_say_alone():
+    """Different sounds and moving pictures, four sources of six windows on four threads."""
+    rng = np.random.default_rng(3)
+    windows = {}
+    for number in range(4):
+        for k in range(6):
+            audio = tone(300.0 * (number + 1), level=0.1 + 0.1 * (k % 3)) + 0.01 * rng.standard_normal(3 * RATE)
+            frames = tuple(VideoFrame(t, rng.integers(0, 256, (90, 160, 3), dtype=np.uint8)) for t in (0.5, 1.5, 2.5))
+            motion = tuple(MotionFrame(t / 25, rng.integers(0, 256, (90, 160), dtype=np.uint8)) for t in range(75))
+            windows[number, k] = replace(window(audio, frames), index=k, motion=motion)
+
+    def said(narrations):
+        return [(n.text, claims(n), [sound.visible for sound in n.sounds]) for n in narrations]
+
+    def narrated(narrator, number):
+        return said(narrator.narrate_window(windows[number, k], f"s{number}") for k in range(6))
+
+    alone = [narrated(Narrator(loading.load(presets.load("nano"))), number) for number in range(4)]
+    together = Narrator(replace(loading.load(presets.load("nano")), at_once=4))
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda number: narrated(together, number), range(4))) == alone
+    assert any(claim for source in alone for _, claim, _ in source)

@@ -168,7 +168,10 @@ def narrate(options: argparse.Namespace) -> int:
             stop = await signals.stoppable(options.duration)
             services = [] if hub is None else [hub]
             report = partial(say_error, debug=options.debug)
-            await loop.run(streams, narrator, stop=stop, services=services, on_error=report, on_end=summary)
+            await loop.run(
+                streams, narrator, stop=stop, services=services, on_error=report, on_end=summary,
+                at_once=narrator.at_once,
+            )  # fmt: skip
 
         try:
             with asyncio.Runner(loop_factory=factory) as runner:

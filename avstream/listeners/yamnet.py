@@ -6,6 +6,7 @@ short sound is found within the piece; the clip's score is the highest of a piec
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ class YamnetListener:
                 "use YAMNet's own file",
                 f"a model with {PIECE} samples in and {len(YAMNET)} scores out in {path}",
             )
-        self._output = shapes[1, len(YAMNET)]
+        self._output, self._lock = shapes[1, len(YAMNET)], threading.Lock()
         self.name = name
         self._calibration = Calibration.shipped("yamnet")
         self.calibration = self._calibration.words
@@ -68,9 +69,10 @@ class YamnetListener:
         return heard(frames, scores.max(axis=0), HOP_S, YAMNET, self._calibration)
 
     def _scores(self, piece: Floats) -> Floats:
-        self._interpreter.set_tensor(self._input["index"], piece)
-        self._interpreter.invoke()
-        scores: Floats = self._interpreter.get_tensor(self._output)[0]
+        with self._lock:  # an interpreter serves one thread at a time
+            self._interpreter.set_tensor(self._input["index"], piece)
+            self._interpreter.invoke()
+            scores: Floats = self._interpreter.get_tensor(self._output)[0]
         return scores
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -44,7 +45,7 @@ class Place:
 
 
 class Localizer(Protocol):
-    """Says where sounds are. One serves several streams, by their names, one window at a time."""
+    """Says where sounds are. One serves several streams, by their names, one window of each at a time."""
 
     def watch(self, window: Window, source: str) -> None:
         """Look at the window's motion; every window of a source comes here, silent ones too, the first has index 0."""
@@ -56,19 +57,20 @@ class Localizer(Protocol):
 
 
 class PerSource(Generic[T]):
-    """What is remembered of each source; the one that was used longest ago is forgotten first."""
+    """What is remembered of each source; the one that was used longest ago is forgotten first. For any thread."""
 
     def __init__(self, make: Callable[[], T]) -> None:
-        self._make, self._kept = make, dict[str, T]()
+        self._make, self._kept, self._lock = make, dict[str, T](), threading.Lock()
 
     def of(self, source: str, *, anew: bool = False) -> T:
         """What is remembered of a source; `anew` forgets what was before."""
-        kept = None if anew else self._kept.pop(source, None)
-        self._kept.pop(source, None)
-        self._kept[source] = kept if kept is not None else self._make()
-        if len(self._kept) > MOST_SOURCES:
-            self._kept.pop(next(iter(self._kept)))
-        return self._kept[source]
+        with self._lock:
+            before = self._kept.pop(source, None)
+            kept = self._make() if anew or before is None else before
+            self._kept[source] = kept
+            if len(self._kept) > MOST_SOURCES:
+                self._kept.pop(next(iter(self._kept)))
+            return kept
 
 
 def key_time_s(window: Window) -> float:
