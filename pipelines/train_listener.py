@@ -1,8 +1,9 @@
 """Train nano's listener from recordings to the shipped file: `python -m pipelines.train_listener --data DATA`.
 
-Stages run in order, and each goes on where it was stopped (Ctrl-C or SIGTERM save first): prepare, base, groups,
-final, calibrate. `pipelines.nano.stages` says what they are. DATA holds sounds/ (manifest.jsonl), and if there are
-any, esc10/ and speech/recordings/. Needs espeak-ng, fluidsynth and fluid-soundfont-gm for the made sounds.
+Stages run in order, and each goes on where it was stopped (Ctrl-C or SIGTERM save first): prepare, pool, base,
+distil, groups, final, calibrate. `pipelines.nano.stages` says what they are. DATA holds sounds/ (manifest.jsonl),
+and if there are any, esc10/ and speech/recordings/. Needs espeak-ng, fluidsynth and fluid-soundfont-gm for the made
+sounds.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from pipelines.sounds.vocabulary import LEFT_OUT
 
 REPO = Path(__file__).resolve().parent.parent
 BUNDLE = REPO / "avstream" / "models" / "nano" / "listener"
-STAGES = ("prepare", "base", "groups", "final", "calibrate")
-MINUTES = {"base": 58.0, "groups": 6.0, "final": 16.0}
+STAGES = ("prepare", "pool", "base", "distil", "groups", "final", "calibrate")
+MINUTES = {"base": 62.0, "distil": 68.0, "groups": 6.0, "final": 15.0}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -39,6 +40,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=STAGES)
     parser.add_argument("--minutes", nargs="*", default=[], metavar="STAGE=N",
                         help="of one core: " + ", ".join(f"{k}={v:g}" for k, v in MINUTES.items()))  # fmt: skip
+    parser.add_argument("--shards", type=int, default=28, help="of 3000 windows each, in the pool; half a minute each")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)
 
@@ -75,7 +77,10 @@ def train(options: argparse.Namespace) -> None:
     if "prepare" in options.stages:
         for line in stages.prepare(run):
             print(f"train_listener: left out: {line}", file=sys.stderr)
-    for name, learn in (("base", stages.base), ("groups", stages.groups), ("final", stages.final)):
+    if "pool" in options.stages and run.yamnet is not None:
+        stages.pool(run, options.shards)
+    trained_by = {"base": stages.base, "distil": stages.distil, "groups": stages.groups, "final": stages.final}
+    for name, learn in trained_by.items():
         if name in options.stages and not learn(run, budget[name]):
             raise SystemExit(f"train_listener: {name} was stopped and saved; the same command goes on with it")
     if "calibrate" in options.stages:

@@ -1,7 +1,9 @@
 """The stages of a training run, each resumable and skipped when it is done.
 
 prepare    samples, mels in several variants and the teacher's vectors
+pool       windows mixed as sound, with the teacher's vectors of each; no outside kind is in them
 base       all labels; no outside kind is heard
+distil     base goes on, with half of each batch from the pool; left out when there is no teacher
 group-0..2 fine-tuned with outside kinds as unknown, but for one group of them: what is claimed of that group is honest
 final      fine-tuned with all outside kinds
 average    the mean of the fine-tuned networks' weights, which are near one another; it is shipped
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from avstream.errors import ConfigError
 from pipelines.listening.conditions import FINE, grounds
 from pipelines.nano.calibration import Logits, collect, fit, joined
 from pipelines.nano.checks import quick
@@ -28,13 +31,14 @@ from pipelines.nano.training import train
 from pipelines.sounds.crops import Crops, Sounds
 from pipelines.sounds.made import all_made
 from pipelines.sounds.mels import Elsewhere, write_variant
+from pipelines.sounds.pool import Pool, PoolWriter
 from pipelines.sounds.recordings import SEED, Store, gather, readable, write_store
 from pipelines.sounds.vocabulary import LABELS, LEFT_OUT, left_out_group, outside_kinds
 from pipelines.sounds.yamnet import Yamnet
 
 Row = dict[str, object]
 VARIANTS = 6  # of each sound's mels: as recorded, and five times as heard elsewhere
-BASE_RATE, FINE_RATE = (2.5e-3, 5e-4), (6e-4, 5e-6)
+BASE_RATE, DISTIL_RATE, FINE_RATE = (2.5e-3, 5e-4), (2e-3, 5e-6), (6e-4, 5e-6)
 BASE_UNKNOWN, FINE_UNKNOWN = 6.0, 11.0  # how often an unknown sound is drawn, a label counting 1
 SURE = 0.6  # an unlabelled recording that the teacher knows so surely is not taken for unknown
 GROUNDS, SUREST = 60, 0.9  # windows of each made ground; no threshold is raised further
@@ -100,9 +104,25 @@ def ask(yamnet: Yamnet, folder: Path) -> None:
     (folder / "yamnet.part.npz").replace(folder / "yamnet.npz")
 
 
+def pool(run: Run, shards: int) -> None:
+    """Write the pool's shards; what is there is kept. ConfigError without a teacher."""
+    if run.yamnet is None:
+        raise ConfigError("the pool is windows that the teacher has heard; give its folder with --yamnet")
+    stores = [(Store(run.folder / name), Sounds(run.folder / name)) for name in ("real", "made")]
+    writer = PoolWriter(run.folder / "pool", stores, of_labels, Yamnet(run.yamnet))
+    for shard in range(shards):
+        writer.write(shard)
+        run.log(stage="pool", shard=shard, of=shards)
+
+
 def is_train(row: Row) -> bool:
     """Whether a row may be learned from, if its kind may."""
     return row["split"] == "train"
+
+
+def of_labels(row: Row) -> bool:
+    """Whether a row may be learned from before any outside kind is heard."""
+    return is_train(row) and row["kind"] not in OUTSIDE
 
 
 def known_to(teacher: Teacher | None, stores: list[Sounds]) -> set[str]:
@@ -120,27 +140,30 @@ def known_to(teacher: Teacher | None, stores: list[Sounds]) -> set[str]:
     return out
 
 
-def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], start: str | None) -> bool:
-    """Train one network for `minutes`, on all rows but those `without`; True when complete, False when stopped."""
+def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], start: str | None = None,
+          rate: tuple[float, float] = FINE_RATE, unknown: float = FINE_UNKNOWN) -> bool:  # fmt: skip
+    """Train one network for `minutes`, on all rows but those `without`; True when complete, False when stopped.
+
+    It begins at the network `start`, which begins at nothing; then the pool, if there is one, is half of each batch.
+    """
     torch.manual_seed(SEED)
     stores = run.stores()
     teacher = None
     if stores[0].vectors is not None:
-        base_only = lambda row: is_train(row) and row["kind"] not in OUTSIDE  # noqa: E731
-        teacher = load_teacher(run.folder / "teacher.pt", stores, base_only, SEED)
+        teacher = load_teacher(run.folder / "teacher.pt", stores, of_labels, SEED)
     not_unknown = known_to(teacher, stores)
 
     def keep(row: Row) -> bool:
         return is_train(row) and not without(row) and row["path"] not in not_unknown
 
-    crops = Crops(stores, keep, SEED, BASE_UNKNOWN if start is None else FINE_UNKNOWN)
-    rate = BASE_RATE if start is None else FINE_RATE
+    crops = Crops(stores, keep, SEED, unknown)
+    mixed = Pool(run.folder / "pool") if start is not None and teacher is not None else None
     trainer = Trainer(Listener(), rate, minutes, run.folder / f"{name}.pt")
     if not trainer.restore() and start is not None:
         trainer.start_from(run.folder / f"{start}.pt")
     if trainer.elapsed_s < trainer.budget_s:
         report = quick(stores[0], lambda row: row["kind"] in OUTSIDE and without(row))
-        train(trainer, teacher, crops, run.size, run.log, report)
+        train(trainer, teacher, crops, run.size, run.log, report, mixed if mixed and mixed.shards else None)
     return not trainer.stopped
 
 
@@ -158,6 +181,11 @@ def above_grounds(network: Listener, fitted: Calibration) -> Calibration:
     return replace(fitted, thresholds=limits)
 
 
+def is_outside(row: Row) -> bool:
+    """Whether a row's kind is outside the vocabulary."""
+    return row["kind"] in OUTSIDE
+
+
 def of_group(group: int) -> Callable[[Row], bool]:
     """Whether a row's kind is of a left-out group."""
     return lambda row: row["kind"] in OUTSIDE and left_out_group(str(row["kind"])) == group
@@ -165,17 +193,29 @@ def of_group(group: int) -> Callable[[Row], bool]:
 
 def base(run: Run, minutes: float) -> bool:
     """See the module."""
-    return learn(run, "base", minutes, lambda row: row["kind"] in OUTSIDE, None)
+    return learn(run, "base", minutes, is_outside, rate=BASE_RATE, unknown=BASE_UNKNOWN)
+
+
+def distil(run: Run, minutes: float) -> bool:
+    """See the module."""
+    if not (run.folder / "pool").exists():
+        return True
+    return learn(run, "distil", minutes, is_outside, "base", DISTIL_RATE, BASE_UNKNOWN)
+
+
+def before_groups(run: Run) -> str:
+    """The network that the fine-tuned ones begin at."""
+    return "distil" if (run.folder / "distil.pt").exists() else "base"
 
 
 def groups(run: Run, minutes: float) -> bool:
     """See the module."""
-    return all(learn(run, f"group-{g}", minutes, of_group(g), "base") for g in range(LEFT_OUT))
+    return all(learn(run, f"group-{g}", minutes, of_group(g), before_groups(run)) for g in range(LEFT_OUT))
 
 
 def final(run: Run, minutes: float) -> bool:
     """See the module."""
-    return learn(run, "final", minutes, lambda row: False, "base")
+    return learn(run, "final", minutes, lambda row: False, before_groups(run))
 
 
 def average(run: Run) -> None:
