@@ -1,4 +1,4 @@
-"""The pool of windows mixed as sound: known truth, no source in two thirds, the same for the same seed."""
+"""The pool of windows mixed as sound: known truth, the same for the same seed; a deeper network and its teacher."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from pipelines.nano import stages
-from pipelines.nano.listener import NAMES, STEPS, WINDOW, Listener
-from pipelines.nano.teacher import Teacher
+from pipelines.nano.listener import DEEP, NAMES, SHALLOW, STEPS, WINDOW, Listener, Residual, deepened, restored
+from pipelines.nano.teacher import Teacher, load_teacher, train_on_pool
 from pipelines.nano.training import losses
 from pipelines.sounds.crops import Crops, Sounds
 from pipelines.sounds.mels import Elsewhere, write_variant
-from pipelines.sounds.pool import MIDDLES, THIRDS, Mixer, Pool, PoolWriter, third
+from pipelines.sounds.pool import MIDDLES, Mixer, Pool, PoolWriter
 from pipelines.sounds.recordings import RATE_HZ, Store, write_store
 from pipelines.sounds.truth import PLACE
 
@@ -29,11 +29,12 @@ def hiss(seed: int) -> np.ndarray:
 
 
 class Ear:
-    """A teacher of the right shapes: how much sound there is in each patch."""
+    """A teacher of the right shapes: the spectrum of each patch."""
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        level = [float(np.abs(x[s : s + 15600]).mean()) for s in range(0, len(x) - 15600 + 1, 7680)]
-        return np.repeat(np.array(level, np.float32)[:, None], 1024, 1), np.zeros((len(level), 521), np.float32)
+        patches = np.stack([x[s : s + 15600] for s in range(0, len(x) - 15600 + 1, 7680)])
+        lines = np.abs(np.fft.rfft(patches))[:, : 1024 * 7].reshape(len(patches), 1024, 7).mean(2)
+        return lines.astype(np.float32), np.zeros((len(patches), 521), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +60,8 @@ def stores(folder: Path) -> list[tuple[Store, Sounds]]:
     return [(Store(folder), Sounds(folder))]
 
 
-def test_a_window_mixes_sources_of_one_third_and_each_source_is_of_one(folder: Path) -> None:
-    rows = Store(folder).rows
-    found = [
-        {
-            str(rows[i]["group"])
-            for pools in Mixer(stores(folder), lambda _: True, of).crops.places.values()
-            for pool in pools
-            for _, i in pool
-        }
-        for of in range(THIRDS)
-    ]
-    assert set.union(*found) == {str(r["group"]) for r in rows} and sum(map(len, found)) == len(rows)
-    assert all(third(r) == of for of, groups in enumerate(found) for r in rows if r["group"] in groups)
-
-
 def test_targets_say_what_sounds_when_and_nothing_of_the_unlabelled(folder: Path) -> None:
-    mixer = Mixer(stores(folder), lambda row: row["kind"] in ("bell", "unlabelled"), 0)
+    mixer = Mixer(stores(folder), lambda row: row["kind"] in ("bell", "unlabelled"))
     mix, targets, weights = mixer.windows(48, np.random.default_rng(0))
     assert mix.shape == (48, WINDOW) and targets.shape == weights.shape == (48, STEPS, len(NAMES))
     assert not targets[..., PLACE["rain"]].any() and not targets[..., PLACE["other"]].any()
@@ -119,3 +105,39 @@ def test_a_student_comes_near_the_teachers_vectors(folder: Path, tmp_path: Path)
         said.append(float(parts["pool_vectors"].detach()))
     assert set(parts) >= {"clip", "frames", "pool_clip", "pool_frames", "pool_vectors"}
     assert np.mean(said[-3:]) < 0.6 * said[0]
+
+
+def test_a_deepened_network_says_the_same_and_can_learn_more() -> None:
+    torch.manual_seed(0)
+    shallow = Listener().eval()
+    for parameter in shallow.buffers():
+        if parameter.dtype.is_floating_point:
+            parameter.uniform_(0.5, 1.5)
+    deep = deepened(shallow).eval()
+    mel = torch.randn(2, 64, 240)
+    for a, b in zip(shallow(mel), deep(mel), strict=True):
+        torch.testing.assert_close(a, b)
+    blocks = [layer for layer in deep.body if isinstance(layer, Residual)]
+    assert len(blocks) == sum(DEEP)
+    deep.train()(mel)[1].sum().backward()
+    assert all(block.norm.weight.grad is not None and block.norm.weight.grad.abs().sum() > 0 for block in blocks)
+    again = restored(deep.state_dict())
+    assert sum(isinstance(layer, Residual) for layer in again.body) == sum(DEEP)
+    assert sum(isinstance(layer, Residual) for layer in restored(shallow.state_dict()).body) == sum(SHALLOW)
+
+
+def test_a_teacher_of_the_pool_tells_the_sounds_apart(folder: Path, tmp_path: Path) -> None:
+    PoolWriter(tmp_path, stores(folder), lambda row: row["kind"] != "unlabelled", Ear()).write(0, 120)  # type: ignore[arg-type]
+    pool = Pool(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.nano.teacher.POOL_STEPS", 60)
+        teacher = load_teacher(tmp_path / "pool.pt", lambda: train_on_pool(pool, 1), unit=True)
+    vectors, targets, _ = pool.taught()
+    with torch.no_grad():
+        said = teacher(vectors).sigmoid()
+    for label in ("bell", "rain"):
+        there = targets[:, PLACE[label]] > 0
+        assert said[there, PLACE[label]].mean() > 1.15 * said[~there, PLACE[label]].mean()
+    again = load_teacher(tmp_path / "pool.pt", lambda: pytest.fail("it is there"), unit=True)
+    with torch.no_grad():
+        assert again(vectors).sigmoid().equal(said)

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from avstream.errors import ModelError
-from pipelines.nano.listener import KNOWN, NAMES, RATE_HZ, STEPS, WINDOW, Listener, MelPower, leveled
+from pipelines.nano.listener import KNOWN, NAMES, RATE_HZ, STEPS, WINDOW, Listener, MelPower, leveled, restored
 from pipelines.sounds.vocabulary import LABELS, OTHER, PARENTS
 
 VERSION = 2
@@ -85,9 +85,7 @@ def trained(path: Path) -> Listener:
     """The averaged weights of a checkpoint. ModelError when there is none."""
     if not path.exists():
         raise ModelError(f"no checkpoint {path}; train first: python -m pipelines.train_listener")
-    listener = Listener()
-    listener.load_state_dict(torch.load(path, weights_only=True)["average"])
-    return listener.eval()
+    return restored(torch.load(path, weights_only=True)["average"]).eval()
 
 
 def export(listener: Listener, calibration: Calibration, folder: Path) -> None:

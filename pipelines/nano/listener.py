@@ -22,6 +22,7 @@ STEPS = 30  # outputs a window: 0.1 s
 NAMES: tuple[str, ...] = (*LABELS, OTHER, *PARENTS)  # of the network's logits
 KNOWN = len(LABELS)
 TEACHER_DIM = 1024
+SHALLOW, DEEP = (1, 1, 2), (2, 2, 4)  # residual blocks of each stage: of `base`, and of what becomes of it
 FLOOR = 1e-6  # of a window's mean power: what lies 60 dB below is not looked at
 
 
@@ -93,7 +94,7 @@ class Listener(nn.Module):
     frame by its own vector and by the clip's, so that what is a fact of the window is known in each part of it.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2),
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = SHALLOW,
                  dim: int = 512) -> None:  # fmt: skip
         super().__init__()
         layers = stage(1, widths[0], 5, (2, 2), 2)
@@ -122,3 +123,36 @@ class Listener(nn.Module):
     def forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """See the class."""
         return self.heads(self.vectors(mel))
+
+
+def deepened(listener: Listener) -> Listener:
+    """A DEEP listener that says what a SHALLOW one says: each block is followed by one that changes nothing yet."""
+    out = Listener(blocks=DEEP)
+    layers: list[nn.Module] = []
+    stage_of: list[nn.Module] = []  # blocks of the stage so far
+    for layer in listener.body:
+        if stage_of and not isinstance(layer, Residual):
+            layers += [unchanging(block.conv.out_channels) for block in stage_of]  # type: ignore[union-attr,arg-type]
+            stage_of = []
+        layers.append(layer)
+        if isinstance(layer, Residual):
+            stage_of.append(layer)
+    out.body = nn.Sequential(*layers)
+    for name in ("clip", "local", "context", "guess"):
+        setattr(out, name, getattr(listener, name))
+    return out
+
+
+def unchanging(width: int) -> Residual:
+    """A block that adds nothing, until it has learned to."""
+    block = Residual(width)
+    nn.init.zeros_(block.norm.weight)
+    return block
+
+
+def restored(state: dict[str, torch.Tensor]) -> Listener:
+    """The listener, shallow or deep, of a checkpoint's weights."""
+    count = sum(name.startswith("body.") and name.endswith(".norm.weight") for name in state)
+    listener = Listener(blocks=DEEP if count == sum(DEEP) else SHALLOW)
+    listener.load_state_dict(state)
+    return listener

@@ -3,7 +3,7 @@
 prepare    samples, mels in several variants and the teacher's vectors
 pool       windows mixed as sound, with the teacher's vectors of each; no outside kind is in them
 base       all labels; no outside kind is heard
-distil     base goes on, with half of each batch from the pool; left out when there is no teacher
+distil     base, made twice as deep, goes on with half of each batch from the pool; left out when there is none
 group-0..2 fine-tuned with outside kinds as unknown, but for one group of them: what is claimed of that group is honest
 final      fine-tuned with all outside kinds
 average    the mean of the fine-tuned networks' weights, which are near one another; it is shipped
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ from pipelines.listening.conditions import FINE, grounds
 from pipelines.nano.calibration import Logits, collect, fit, joined
 from pipelines.nano.checks import quick
 from pipelines.nano.export_listener import Calibration, Shipped, trained
-from pipelines.nano.listener import KNOWN, WINDOW, Listener
-from pipelines.nano.teacher import Teacher, load_teacher
+from pipelines.nano.listener import KNOWN, WINDOW, Listener, deepened
+from pipelines.nano.teacher import Teacher, load_teacher, train_on_pool, train_teacher
 from pipelines.nano.trainer import Log, Trainer
 from pipelines.nano.training import train
 from pipelines.sounds.crops import Crops, Sounds
@@ -38,7 +39,7 @@ from pipelines.sounds.yamnet import Yamnet
 
 Row = dict[str, object]
 VARIANTS = 6  # of each sound's mels: as recorded, and five times as heard elsewhere
-BASE_RATE, DISTIL_RATE, FINE_RATE = (2.5e-3, 5e-4), (2e-3, 5e-6), (6e-4, 5e-6)
+BASE_RATE, DISTIL_RATE, FINE_RATE = (2.5e-3, 5e-4), (1.5e-3, 5e-6), (6e-4, 5e-6)
 BASE_UNKNOWN, FINE_UNKNOWN = 6.0, 11.0  # how often an unknown sound is drawn, a label counting 1
 SURE = 0.6  # an unlabelled recording that the teacher knows so surely is not taken for unknown
 GROUNDS, SUREST = 60, 0.9  # windows of each made ground; no threshold is raised further
@@ -141,30 +142,47 @@ def known_to(teacher: Teacher | None, stores: list[Sounds]) -> set[str]:
 
 
 def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], start: str | None = None,
-          rate: tuple[float, float] = FINE_RATE, unknown: float = FINE_UNKNOWN) -> bool:  # fmt: skip
+          rate: tuple[float, float] = FINE_RATE, unknown: float = FINE_UNKNOWN, deeper: bool = False
+          ) -> bool:  # fmt: skip
     """Train one network for `minutes`, on all rows but those `without`; True when complete, False when stopped.
 
-    It begins at the network `start`, which begins at nothing; then the pool, if there is one, is half of each batch.
+    It begins at the network `start`, made `deeper` if so; then the pool, if there is one, is half of each batch, and
+    the teacher the one that learned from it.
     """
     torch.manual_seed(SEED)
     stores = run.stores()
-    teacher = None
-    if stores[0].vectors is not None:
-        teacher = load_teacher(run.folder / "teacher.pt", stores, of_labels, SEED)
+    teacher = clip_teacher(run, stores)
     not_unknown = known_to(teacher, stores)
 
     def keep(row: Row) -> bool:
         return is_train(row) and not without(row) and row["path"] not in not_unknown
 
-    crops = Crops(stores, keep, SEED, unknown)
-    mixed = Pool(run.folder / "pool") if start is not None and teacher is not None else None
-    trainer = Trainer(Listener(), rate, minutes, run.folder / f"{name}.pt")
-    if not trainer.restore() and start is not None:
-        trainer.start_from(run.folder / f"{start}.pt")
+    crops, mixed, network = Crops(stores, keep, SEED, unknown), None, Listener()
+    if start is not None:
+        network = trained(run.folder / f"{start}.pt")
+        if has_pool(run):
+            mixed = Pool(run.folder / "pool")
+            teacher = load_teacher(run.folder / "pool.pt", partial(train_on_pool, mixed, SEED), unit=True)
+    if deeper:
+        network = deepened(network)
+    trainer = Trainer(network, rate, minutes, run.folder / f"{name}.pt")
+    trainer.restore()
     if trainer.elapsed_s < trainer.budget_s:
         report = quick(stores[0], lambda row: row["kind"] in OUTSIDE and without(row))
-        train(trainer, teacher, crops, run.size, run.log, report, mixed if mixed and mixed.shards else None)
+        train(trainer, teacher, crops, run.size, run.log, report, mixed)
     return not trainer.stopped
+
+
+def clip_teacher(run: Run, stores: list[Sounds]) -> Teacher | None:
+    """The teacher that learned from clips, if they were shown to YAMNet."""
+    if stores[0].vectors is None:
+        return None
+    return load_teacher(run.folder / "teacher.pt", partial(train_teacher, stores, of_labels, SEED))
+
+
+def has_pool(run: Run) -> bool:
+    """Whether the pool has a shard."""
+    return any((run.folder / "pool").glob("*.json"))
 
 
 @torch.no_grad()
@@ -198,9 +216,9 @@ def base(run: Run, minutes: float) -> bool:
 
 def distil(run: Run, minutes: float) -> bool:
     """See the module."""
-    if not (run.folder / "pool").exists():
-        return True
-    return learn(run, "distil", minutes, is_outside, "base", DISTIL_RATE, BASE_UNKNOWN)
+    return not has_pool(run) or learn(
+        run, "distil", minutes, is_outside, "base", DISTIL_RATE, BASE_UNKNOWN, deeper=True
+    )
 
 
 def before_groups(run: Run) -> str:

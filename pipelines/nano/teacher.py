@@ -1,7 +1,11 @@
-"""A teacher of nano's own names on YAMNet's vectors: one hidden layer, trained on the clips; it is not shipped."""
+"""Teachers of nano's own names on YAMNet's vectors: one hidden layer, trained on the clips, or on the pool's windows.
+
+None of them is shipped.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +14,23 @@ from torch import nn
 
 from pipelines.nano.listener import NAMES, TEACHER_DIM
 from pipelines.sounds.crops import Sounds
+from pipelines.sounds.pool import Pool
 from pipelines.sounds.truth import targets
 from pipelines.sounds.vocabulary import LABELS
 
 STEPS, BATCH = 2000, 128
+POOL_STEPS, POOL_BATCH = 4000, 256
 
 
 class Teacher(nn.Module):
-    """Vectors (n, times, 1024) -> logits (n, names) from their mean and maximum over time."""
+    """Vectors (n, times, 1024) -> logits (n, names) from their mean and maximum over time.
 
-    def __init__(self) -> None:
+    `unit`: of the square roots of the vectors, each of length one, which rare values count for more in.
+    """
+
+    def __init__(self, unit: bool = False) -> None:
         super().__init__()
+        self.unit = unit
         self.mean = nn.Buffer(torch.zeros(2 * TEACHER_DIM))
         self.scale = nn.Buffer(torch.ones(2 * TEACHER_DIM))
         self.layers = nn.Sequential(nn.Dropout(0.5), nn.Linear(2 * TEACHER_DIM, 512), nn.ReLU(), nn.Dropout(0.4),
@@ -28,6 +38,8 @@ class Teacher(nn.Module):
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """See the class."""
+        if self.unit:
+            vectors = nn.functional.normalize(vectors.clamp_min(0).sqrt(), dim=2)
         pooled = torch.cat([vectors.mean(1), vectors.amax(1)], 1)
         return self.layers((pooled - self.mean) / self.scale)
 
@@ -75,12 +87,32 @@ def train_teacher(stores: list[Sounds], keep: object, seed: int) -> Teacher:
     return teacher.eval()
 
 
-def load_teacher(path: Path, stores: list[Sounds], keep: object, seed: int) -> Teacher:
-    """The teacher of a run, trained at the first call."""
-    if path.exists():
-        teacher = Teacher()
-        teacher.load_state_dict(torch.load(path, weights_only=True))
-        return teacher.eval()
-    teacher = train_teacher(stores, keep, seed)
-    torch.save(teacher.state_dict(), path)
-    return teacher
+def train_on_pool(pool: Pool, seed: int) -> Teacher:
+    """A `unit` teacher of the pool's windows, mixtures as they are. A few minutes."""
+    torch.manual_seed(seed)
+    rng, teacher = np.random.default_rng([seed, 92]), Teacher(unit=True)
+    vectors, y, w = pool.taught()
+    roots = nn.functional.normalize(vectors.sqrt(), dim=2)
+    x = torch.cat([roots.mean(1), roots.amax(1)], 1)
+    teacher.mean.copy_(x.mean(0))
+    teacher.scale.copy_(x.std(0) + 0.01)
+    optimizer = torch.optim.AdamW(teacher.parameters(), lr=1e-3, weight_decay=0.05)
+    for step in range(POOL_STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * 0.5 * (1 + np.cos(np.pi * step / POOL_STEPS))
+        rows = rng.integers(0, len(x), POOL_BATCH)
+        logits = teacher.layers((x[rows] - teacher.mean) / teacher.scale)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, y[rows], weight=w[rows], reduction="sum")
+        optimizer.zero_grad()
+        (loss / POOL_BATCH).backward()
+        optimizer.step()
+    return teacher.eval()
+
+
+def load_teacher(path: Path, train: Callable[[], Teacher], unit: bool = False) -> Teacher:
+    """A teacher of a run, trained at the first call."""
+    if not path.exists():
+        torch.save(train().state_dict(), path)
+    teacher = Teacher(unit)
+    teacher.load_state_dict(torch.load(path, weights_only=True))
+    return teacher.eval()

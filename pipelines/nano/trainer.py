@@ -91,9 +91,3 @@ class Trainer(Generic[Net]):
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
         return True
-
-    def start_from(self, path: Path) -> None:
-        """Take the averaged weights of another run."""
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["average"])
-        self.average.load_state_dict(state["average"])

@@ -18,7 +18,7 @@ from pipelines.sounds.pool import MIDDLES, Pool, Windows
 
 SAVE_S = 120.0
 SMOOTH = 0.02  # label smoothing
-TEACHER_SHARE, POOL_SHARE = 0.3, 0.2  # of the clip's targets, in crops and in the pool's windows
+TEACHER_SHARE, POOL_SHARE = 0.3, 0.3  # of the clip's targets, in crops and in the pool's windows
 VECTORS = 10.0  # weight of the teacher's vectors of the pool's windows
 Report = Callable[[nn.Module], dict[str, object]]
 

@@ -2,15 +2,11 @@
 
 Mel power can be mixed anew for each batch (`crops`), but the teacher hears samples, and takes as long as a step of
 training. So these windows are made once, in the background if you like: training takes in each shard as it comes.
-
-The sources are dealt into thirds; a window mixes sources of one third only, so that a teacher trained on the other
-two says of it what it would say of sounds that it never heard.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +24,12 @@ from pipelines.sounds.vocabulary import OTHER
 from pipelines.sounds.yamnet import Yamnet
 
 Row = dict[str, object]
-THIRDS, SHARD, PIECE = 3, 3000, 60
+SHARD, PIECE = 3000, 60
 STEP_SAMPLES = WINDOW // STEPS
-FIELDS = ("mel", "vectors", "targets", "weights", "third")
+FIELDS = ("mel", "vectors", "targets", "weights")
 MIDDLES = (5, 10, 14, 19, 24)  # steps at the middle of the teacher's patches of 0.975 s, one each 0.48 s
 UNKNOWN = 12.0  # how often an unknown or unlabelled sound is drawn, a label counting 1
 SEED = 7
-
-
-def third(row: Row) -> int:
-    """0 to THIRDS - 1, the same for all recordings of a source."""
-    return zlib.crc32(str(row["group"]).encode()) % THIRDS
 
 
 @dataclass(frozen=True)
@@ -51,11 +42,11 @@ class Part:
 
 
 class Mixer:
-    """Draws windows of one third's sources."""
+    """Draws windows of one, two or three sounds."""
 
-    def __init__(self, stores: list[tuple[Store, Sounds]], keep: Callable[[Row], bool], of: int) -> None:
+    def __init__(self, stores: list[tuple[Store, Sounds]], keep: Callable[[Row], bool]) -> None:
         self.stores = stores
-        self.crops = Crops([sounds for _, sounds in stores], lambda row: keep(row) and third(row) == of, SEED)
+        self.crops = Crops([sounds for _, sounds in stores], keep, SEED)
         self.names = [name for name in self.crops.names if name != NOISE]
         chances = np.array([UNKNOWN if name == OTHER else 1.0 for name in self.names])
         self.chances = chances / chances.sum()
@@ -91,7 +82,7 @@ class Mixer:
         )
 
     def windows(self, n: int, rng: Rng) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
-        """Samples (n, WINDOW), frame targets and weights (n, STEPS, names). One, two or three sounds each."""
+        """Samples (n, WINDOW), frame targets and weights (n, STEPS, names)."""
         count = rng.choice([1, 2, 3], n, p=[0.4, 0.45, 0.15])
         layers: list[list[Part | None]] = [[self.part(rng) if c > k else None for c in count] for k in range(3)]
         gains = np.where(rng.random((3, n)) < 0.7, rng.uniform(-7, 7, (3, n)), rng.uniform(-20, -6, (3, n)))
@@ -113,7 +104,7 @@ class PoolWriter:
     def __init__(self, folder: Path, stores: list[tuple[Store, Sounds]], keep: Callable[[Row], bool],
                  yamnet: Yamnet) -> None:  # fmt: skip
         self.folder, self.yamnet, self.mel = folder, yamnet, MelPower()
-        self.mixers = [Mixer(stores, keep, of) for of in range(THIRDS)]
+        self.mixer = Mixer(stores, keep)
         self.surroundings = Surroundings(SEED + 3)
 
     def write(self, shard: int, size: int = SHARD) -> None:
@@ -124,14 +115,13 @@ class PoolWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         parts: list[tuple[np.ndarray, ...]] = []
         for piece in range(size // PIECE):
-            rng, of = np.random.default_rng([SEED, 83, shard, piece]), piece % THIRDS
-            mix, targets, weights = self.mixers[of].windows(PIECE, rng)
+            rng = np.random.default_rng([SEED, 83, shard, piece])
+            mix, targets, weights = self.mixer.windows(PIECE, rng)
             heard = self.surroundings(torch.from_numpy(mix), rng)
             with torch.no_grad():
                 mel = torch.log10(self.mel(heard) + 1e-9).transpose(1, 2).half().numpy()
             vectors = np.stack([self.yamnet(x)[0][: len(MIDDLES)] for x in heard.numpy()]).astype(np.float16)
-            parts.append((mel, vectors, targets.to(torch.uint8).numpy(), weights.to(torch.uint8).numpy(),
-                          np.full(PIECE, of, np.uint8)))  # fmt: skip
+            parts.append((mel, vectors, targets.to(torch.uint8).numpy(), weights.to(torch.uint8).numpy()))
         for name, values in zip(FIELDS, zip(*parts, strict=True), strict=True):
             np.save(self.folder / f"{shard}-{name}.npy", np.concatenate(values))
         partial = index.with_suffix(".part")
@@ -142,14 +132,13 @@ class PoolWriter:
 @dataclass(frozen=True)
 class Windows:
     """Windows of the pool: log-mels (n, BINS, FRAMES), the teacher's vectors (n, 5, 1024), frame targets and weights
-    (n, STEPS, names), and whose third each is (n,).
+    (n, STEPS, names).
     """
 
     mel: torch.Tensor
     vectors: torch.Tensor
     targets: torch.Tensor
     weights: torch.Tensor
-    third: torch.Tensor
 
 
 class Pool:
@@ -166,12 +155,21 @@ class Pool:
                 self.shards[index.stem] = [np.load(self.folder / f"{index.stem}-{name}.npy", mmap_mode="r")
                                            for name in FIELDS]  # fmt: skip
 
+    def taught(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """All windows' vectors (n, 5, 1024), and their targets and weights as a clip's, (n, names)."""
+        parts = []
+        for _, vectors, targets, weights in self.shards.values():
+            clip = targets.max(1)
+            parts.append((np.array(vectors), clip, np.maximum(clip, weights.min(1))))
+        vectors, clip, weight = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return torch.from_numpy(vectors).float(), torch.from_numpy(clip).float(), torch.from_numpy(weight).float()
+
     def batch(self, n: int, step: int) -> Windows:
         """The windows of a step: the same step and shards give the same windows, masked as training is."""
         rng = np.random.default_rng([SEED, 85, step])
         shard = list(self.shards.values())[int(rng.integers(len(self.shards)))]
         rows = np.sort(rng.choice(len(shard[0]), n, replace=False))
-        mel, vectors, targets, weights, third = (torch.from_numpy(np.array(field[rows])) for field in shard)
+        mel, vectors, targets, weights = (torch.from_numpy(np.array(field[rows])) for field in shard)
         log = leveled(torch.pow(10.0, mel.float()).transpose(1, 2))
         mask(log, rng)
-        return Windows(log, vectors.float(), targets.float(), weights.float(), third)
+        return Windows(log, vectors.float(), targets.float(), weights.float())
