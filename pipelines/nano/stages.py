@@ -40,7 +40,7 @@ from pipelines.sounds.yamnet import Yamnet
 Row = dict[str, object]
 VARIANTS = 6  # of each sound's mels: as recorded, and five times as heard elsewhere
 BASE_RATE, DISTIL_RATE, FINE_RATE = (2.5e-3, 5e-4), (1.5e-3, 5e-6), (6e-4, 5e-6)
-BASE_UNKNOWN, FINE_UNKNOWN = 6.0, 11.0  # how often an unknown sound is drawn, a label counting 1
+BASE_UNKNOWN, FINE_UNKNOWN = 6.0, 18.0  # how often an unknown sound is drawn, a label counting 1
 SURE = 0.6  # an unlabelled recording that the teacher knows so surely is not taken for unknown
 GROUNDS, SUREST = 60, 0.9  # windows of each made ground; no threshold is raised further
 OUTSIDE = frozenset(outside_kinds())
