@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
 from avstream.errors import ModelError
+from pipelines.nano.halving import halve
 from pipelines.nano.listener import KNOWN, NAMES, RATE_HZ, STEPS, WINDOW, Listener, MelPower, leveled, restored
 from pipelines.sounds.vocabulary import LABELS, OTHER, PARENTS
 
@@ -51,6 +53,8 @@ class Shipped(nn.Module):
     def __init__(self, listener: Listener, calibration: Calibration) -> None:
         super().__init__()
         self.power, self.listener = MelPower(), fused(listener)
+        for weight in self.listener.parameters():  # as they are stored
+            weight.data = weight.data.half().float()
         for name, pair in (("clip", calibration.clip), ("frames", calibration.frames)):
             self.register_buffer(f"{name}_scale", torch.from_numpy(pair[0]).float())
             self.register_buffer(f"{name}_bias", torch.from_numpy(pair[1]).float())
@@ -101,7 +105,9 @@ def export(listener: Listener, calibration: Calibration, folder: Path) -> None:
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},), optimize=True,
         )  # fmt: skip
     assert program is not None
-    program.save(str(partial), external_data=False)
+    model = program.model_proto
+    halve(model, exact=[weight.name for weight in model.graph.initializer if weight.name.startswith("power.")])
+    onnx.save(model, partial)
     os.replace(partial, folder / "listener.onnx")
     described = {
         "version": VERSION,

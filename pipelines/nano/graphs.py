@@ -12,13 +12,13 @@ from typing import Any, cast
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, DynamicCache, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from pipelines.nano.halving import halve
+
 N_FFT, HOP = 400, 160
-SMALLEST_HALVED = 256  # numbers: smaller weights (norms, biases) stay float32
 
 
 class AudioGraph(nn.Module):
@@ -150,18 +150,3 @@ def write(
         del value.metadata_props[:]
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
-
-
-def halve(model: onnx.ModelProto) -> None:
-    """Store float32 weights as float16, each with a cast that ONNX Runtime folds when it loads."""
-    casts = []
-    for weight in model.graph.initializer:
-        values = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or values.size < SMALLEST_HALVED:
-            continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
