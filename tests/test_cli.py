@@ -61,7 +61,7 @@ def test_the_tones_events_are_in_every_output(narrated):
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == [e["label"] for e in sorted(ended, key=lambda event: event["onset_s"])]
     first, last = min(float(row["onset_s"]) for row in rows), max(float(row["end_s"]) for row in rows)
-    assert abs(first - 2) <= 1 and abs(last - 4) <= 1
+    assert abs(first - 2) <= 1 and first < last <= 5, "within the tone, as far as it has a name"
     assert (out / "a.srt").read_text().count("-->") <= 2 * len(rows) - 1
 
 

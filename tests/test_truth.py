@@ -65,7 +65,8 @@ def test_a_later_sound_moves_its_onset(narrator, clips):
 
         def narrate_window(self, window, source):
             said = narrator.narrate_window(window, source)
-            return replace(said, start_s=0.0, end_s=said.end_s - said.start_s, focus_start_s=0.0)
+            at_once = tuple(replace(sound, onset_s=0.0) for sound in said.sounds)
+            return replace(said, sounds=at_once, start_s=0.0, end_s=said.end_s - said.start_s, focus_start_s=0.0)
 
     found = shift(Late(), clips[:3])
     assert found["moved by the delay, within 0.5 s"] < found["onsets"]
