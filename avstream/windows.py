@@ -10,8 +10,8 @@ stamps are rounded, and a sample too many or too few would click. A larger hole 
 `gap_s`, a larger overlap keeps what came first; either way the time stamps hold again from there on.
 
 Foci: window k speaks for the middle hop of itself, or live for the newest, the first from the start of the stream. A
-full window leaves only when the stream is known to go on by more than TAIL_S, so the last one takes what remains: it
-is shorter than the others, or by at most TAIL_S longer.
+full window leaves only when the stream is known to go on, a movie by more than TAIL_S. The last one takes what remains:
+it is shorter than the others, or that of a movie by at most TAIL_S longer.
 
 Live, a window may be wanted between these (`Windower.ends_at`). It speaks for what came since the one before, and the
 next one for what came since it. A window of the grid that would come less than LATER_S before or after is left out.
@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from avstream.records import AudioChunk, MotionFrame, StreamItem, VideoFrame, Wa
 
 WINDOW_S = 3.0  # the paper's segment; nano is trained on it
 JITTER_S = 0.05
-TAIL_S = Fraction(1, 10)
+TAIL_S = 0.1  # of a movie
 LATER_S = Fraction(1, 4)  # between a window that was wanted and one of the grid; of a short hop, a quarter
 SILENT_RATE_HZ = 16000  # of the zeros where there is no sound (yet)
 
@@ -64,7 +65,7 @@ class Windower:
             raise ConfigError(f"{window_s:g} s", expected="a window longer than 0 s")
         if not 0 < hop_s <= window_s:
             raise ConfigError(f"{hop_s:g} s", expected=f"a hop above 0 s and at most {window_s:g} s, the window")
-        self._start, self._wait = Fraction(start_s), Fraction(wait_s)
+        self._start, self._wait_s = Fraction(start_s), wait_s
         # decimal seconds as they were meant: 0.1 is 1/10, so that window 36000 is where it should be
         self._window, self._hop = (Fraction(s).limit_denominator(1_000_000) for s in (window_s, hop_s))
         if not self._hop:
@@ -73,6 +74,7 @@ class Windower:
         if not 0 <= phase_s < hop_s:
             raise ConfigError(f"{phase_s:g} s", expected=f"a phase of 0 s or more, below the hop of {hop_s:g} s")
         self._newest, self._later = newest, min(LATER_S, self._hop / 4)
+        self._tail_s = 0.0 if newest else TAIL_S
         self._before = (self._window - self._hop) * (1 if newest else Fraction(1, 2))  # in a window, of its focus
         self._index, self._at = 0, Fraction(0)  # the next window, and where it begins after the start
         self._grid = Fraction(phase_s).limit_denominator(1_000_000)  # where the next one of the grid does
@@ -81,9 +83,10 @@ class Windower:
         self._sound = _Sound(self._start)
         self._frames: list[VideoFrame] = []
         self._motion: list[MotionFrame] = []
-        self._mark = -math.inf  # the latest watermark
-        self._picture: float | None = None  # time of the latest picture, and how long after the one before it
+        self._mark_s = -math.inf  # the latest watermark
+        self._picture_s: float | None = None  # time of the latest picture, and how long after the one before it
         self._picture_step = hop_s
+        self._plan()
 
     def push(self, item: StreamItem) -> list[Window]:
         """Take one item; return the windows that are now complete, often none, in order.
@@ -91,14 +94,11 @@ class Windower:
         Raises SourceError when sound changes its rate or its channels, which a source must not do.
         """
         if isinstance(item, Watermark):
-            self._mark = max(self._mark, item.time_s)
+            self._mark_s = max(self._mark_s, item.time_s)
         elif isinstance(item, AudioChunk):
-            if self._has_audio:
-                self._sound.add(item)
-        elif self._has_video and isinstance(item, MotionFrame):
-            if item.time_s >= self._next_s():
-                self._motion.append(item)
-        elif self._has_video and isinstance(item, VideoFrame):
+            if self._has_audio and self._sound.add(item):
+                self._plan()
+        elif self._has_video:
             self._add_picture(item)
         closed = []
         while self._is_complete():
@@ -110,6 +110,7 @@ class Windower:
         if self._newest:
             self._wanted = Fraction(time_s).limit_denominator(1000) - self._start
             self._choose()
+            self._plan()
 
     def _choose(self) -> None:
         """Where the next window begins: one of the grid, or the one that is wanted when that comes first or soon after.
@@ -143,16 +144,13 @@ class Windower:
             closed.append(self._close(total if last else full, end if last else None))
         return closed
 
-    def _add_picture(self, frame: VideoFrame) -> None:
-        if self._picture is not None and frame.time_s > self._picture:
-            self._picture_step = max(0.001, min(frame.time_s - self._picture, 1.0))
-        self._picture = frame.time_s if self._picture is None else max(self._picture, frame.time_s)
-        if frame.time_s >= self._next_s():
-            self._frames.append(frame)
-
-    def _next_s(self) -> float:
-        """Where the next window begins."""
-        return float(self._start + self._at)
+    def _add_picture(self, frame: VideoFrame | MotionFrame) -> None:
+        if self._picture_s is not None and frame.time_s > self._picture_s:
+            self._picture_step = max(0.001, min(frame.time_s - self._picture_s, 1.0))
+        self._picture_s = frame.time_s if self._picture_s is None else max(self._picture_s, frame.time_s)
+        if frame.time_s >= self._begin_s:
+            kept: list[Any] = self._motion if isinstance(frame, MotionFrame) else self._frames
+            kept.append(frame)
 
     def _full(self) -> int:
         """Samples of a full window at the rate of now."""
@@ -160,34 +158,38 @@ class Windower:
 
     def _tail(self) -> int:
         """Samples that are too few to be worth a window of their own."""
-        return _nearest(TAIL_S * self._sound.rate_hz)
+        return math.floor(self._tail_s * self._sound.rate_hz + 0.5)
 
     def _covered(self) -> int:
         """The sample at which the windows so far end."""
         return 0 if self._last_at is None else self._sound.first(self._last_at) + self._full()
 
+    def _plan(self) -> None:
+        """Note what the next window waits for, as every item asks for it."""
+        self._begin_s, self._end_s = float(self._start + self._at), float(self._start + self._at + self._window)
+        self._past = self._sound.first(self._at) + self._full()
+        self._tail_count = self._tail()
+
     def _is_complete(self) -> bool:
         """Whether the next window has all it waits for, and is known not to be the last."""
-        start, end = self._at, self._at + self._window
-        heard = self._sound.filled - self._sound.first(start) - self._full()  # samples past its end
-        seen = None if self._picture is None else Fraction(self._picture) - self._start - end
-        if self._mark > self._start + end + TAIL_S:
+        if self._mark_s > self._end_s + self._tail_s:
             return True
+        seen_s = -math.inf if self._picture_s is None else self._picture_s - self._end_s
         if not self._has_audio:
-            return seen is not None and seen > TAIL_S
-        if heard > self._tail():
-            patient = not self._has_video or (seen is not None and seen >= 0)
-            return patient or heard > self._wait * self._sound.rate_hz
-        return seen is not None and seen > self._wait
+            return seen_s > self._tail_s
+        heard = self._sound.filled - self._past  # samples past its end
+        if heard > self._tail_count:
+            patient = not self._has_video or seen_s >= 0
+            return patient or heard > self._wait_s * self._sound.rate_hz
+        return seen_s > self._wait_s
 
     def _end(self, end_s: float | None) -> Fraction:
         """Where the stream ends, in seconds after its start."""
-        picture = self._picture
         ends = [Fraction(self._sound.filled, self._sound.rate_hz)] if self._sound.filled else []
         if end_s is not None and math.isfinite(end_s):
             ends.append(Fraction(end_s) - self._start)
-        if picture is not None and picture >= self._start:
-            seen = Fraction(picture) - self._start
+        if self._picture_s is not None and self._picture_s >= self._start:
+            seen = Fraction(self._picture_s) - self._start
             if not any(end > seen for end in ends):
                 # alone it must be inside; past the end of the sound it only says that there is more
                 ends.append(seen + (0 if self._sound.filled else Fraction(self._picture_step)))
@@ -220,6 +222,7 @@ class Windower:
         )
         self._index, self._last_at = self._index + 1, start
         self._choose()
+        self._plan()
         needed = start if self._newest else self._at  # another window may yet be wanted before the next
         self._sound.forget(self._sound.first(needed))
         needed_s = float(self._start + needed)
@@ -234,7 +237,7 @@ class _Sound:
     def __init__(self, start: Fraction) -> None:
         self.rate_hz, self.channels = SILENT_RATE_HZ, 1
         self.filled = 0  # the sample after the last one that came
-        self._start = start
+        self._start_s = float(start)
         self._kept = 0  # samples before this one are forgotten
         self._pieces: deque[tuple[int, NDArray[np.float32]]] = deque()
         self._began = False
@@ -244,9 +247,13 @@ class _Sound:
         """The number of the sample at a time after the start of the stream."""
         return _nearest(after_start * self.rate_hz)
 
-    def add(self, chunk: AudioChunk) -> None:
-        """Append a chunk where its time stamp says, or right after the last one when that is near."""
-        if not self._began:
+    def add(self, chunk: AudioChunk) -> bool:
+        """Append a chunk where its time stamp says, or right after the last one when that is near.
+
+        Returns whether it is the first one, from which the rate is known.
+        """
+        is_first = not self._began
+        if is_first:
             self._begin(chunk)
         if (chunk.rate_hz, chunk.samples.shape[0]) != (self.rate_hz, self.channels):
             raise SourceError(
@@ -254,7 +261,7 @@ class _Sound:
                 "resample it in the source",
                 f"sound to go on with {self.rate_hz} Hz and {self.channels} channels",
             )
-        stamp = _nearest((Fraction(chunk.start_s) - self._start) * self.rate_hz)
+        stamp = math.floor((chunk.start_s - self._start_s) * self.rate_hz + 0.5)
         if self.filled and stamp != self._next_stamp:  # else it goes on from the last, maybe cut from it
             near = abs(self.filled - stamp) <= JITTER_S * self.rate_hz
             self._moved = self.filled - stamp if near else 0
@@ -265,6 +272,7 @@ class _Sound:
         if samples.shape[1]:
             self._pieces.append((place + late, samples))
             self.filled = place + late + samples.shape[1]
+        return is_first
 
     def _begin(self, chunk: AudioChunk) -> None:
         self._kept = _nearest(Fraction(self._kept, self.rate_hz) * chunk.rate_hz)

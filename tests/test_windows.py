@@ -316,6 +316,22 @@ def test_live_windows_speak_for_their_newest_hop():
     assert foci == [(0, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 8)]
 
 
+def test_a_live_window_waits_for_no_more_than_its_end():
+    """Narrated pictures come twice a second, and the next one may be half a second away; motion frames show enough."""
+    windower = Windower(has_audio=True, has_video=True, newest=True, phase_s=0.3)
+    closed_at_s = {}
+    for k in range(1000):
+        now_s, ends = k / 100, []
+        if k % 50 == 0:
+            ends += windower.push(VideoFrame(now_s, np.zeros((2, 2, 3), np.uint8)))
+        if k % 4 == 0:
+            ends += windower.push(MotionFrame(now_s, np.zeros((2, 2), np.uint8)))
+        ends += windower.push(AudioChunk(now_s, 1000, np.zeros((1, 10), np.float32)))
+        closed_at_s |= {window.end_s: now_s for window in ends}
+    assert list(closed_at_s) == pytest.approx([3, 3.3, 4.3, 5.3, 6.3, 7.3, 8.3, 9.3])
+    assert all(0 <= closed_s - end_s <= 0.04 for end_s, closed_s in closed_at_s.items())
+
+
 def with_wanted(sound: np.ndarray, wanted: list[float], size: int, **options) -> list[Window]:
     """Live windows of sound that comes in pieces; an end is wanted 0.5 s before the sound of then comes."""
     windower, closed = Windower(has_audio=True, has_video=True, newest=True, **options), []
