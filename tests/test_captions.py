@@ -99,6 +99,8 @@ def test_words_say_what_is_known_and_no_more_than_fits(tmp_path):
         narration(1, 2, unsure, *(Sound(label, 0.9) for label in HOME[3:9])),
     )
     assert "[probably dog barking, left, off-screen]" in text
+    general = written(tmp_path / "b.srt", narration(0, 1, Sound("person", 0.6)), narration(1, 2, Sound("animal", 0.6)))
+    assert "[probably someone making sounds]" in general and "[probably animal sounds]" in general
     for block in text.strip().split("\n\n"):
         lines = block.split("\n")[2:]
         assert 1 <= len(lines) <= 2 and all(len(line) <= 42 for line in lines)

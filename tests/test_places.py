@@ -143,9 +143,14 @@ def test_what_moves_is_not_taken_for_the_sound_of_another_thing():
     assert ask(Scripted(thing("person", wide)), ["other"], window())[0].box == place.box, "anything may"
 
 
+@pytest.mark.parametrize("label", ["wind", "rain", "thunder"])
+def test_no_weather_is_heard_from_a_person_that_moves(label):
+    assert ask(Scripted(thing("person", (0.1, 0.2, 0.5, 0.8))), [label], window())[0].box is None
+
+
 @pytest.mark.parametrize(
     ("label", "name"),
-    [("animal", "dog"), ("pet", "cat"), ("vehicle", "train"), ("machine", "microwave")],
+    [("animal", "dog"), ("pet", "cat"), ("person", "baby"), ("vehicle", "train"), ("machine", "microwave")],
 )
 def test_a_general_word_has_the_things_of_its_kinds(label, name):
     (place,) = ask(Scripted(thing(name), thing("chair", RIGHT)), [label])
