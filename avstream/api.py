@@ -119,6 +119,7 @@ async def live(
     inbox, stop = _AsyncOutbox(), asyncio.Event()
     stream = Stream(source, [inbox], policy="drop_oldest", rules=rules, hop_s=hop_s)
     running = asyncio.create_task(loop.run([stream], narrator, stop=stop), name="avstream.live")
+    running.add_done_callback(lambda _: inbox.end())
     try:
         while (item := await inbox.get()) is not None:
             yield item
@@ -195,6 +196,7 @@ class _AsyncOutbox(Sink):
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Narration | SoundEvent | None] = asyncio.Queue(1)
         self._is_abandoned = False
+        self._ending: asyncio.Task[None] | None = None
 
     async def get(self) -> Narration | SoundEvent | None:
         """The next, or None at the end."""
@@ -206,12 +208,16 @@ class _AsyncOutbox(Sink):
     def write(self, narration: Narration) -> None:
         self._put(narration)
 
-    def close(self) -> None:
-        self._put(None)
+    def end(self) -> None:
+        """Nothing more comes, whether or not the loop waited for the last items to be taken."""
+        if not self._is_abandoned:
+            self._ending = self._loop.create_task(self._queue.put(None), name="end of avstream.live")
 
     def abandon(self) -> None:
         """Nobody iterates any more: who waits to write goes on."""
         self._is_abandoned = True
+        if self._ending is not None:
+            self._ending.cancel()
         while not self._queue.empty():
             self._queue.get_nowait()
 

@@ -202,6 +202,22 @@ def test_live_gives_narrations_and_events_to_the_end(movie):
     assert sum(isinstance(item, avstream.Narration) for item in items) >= 3
 
 
+def test_live_ends_for_who_is_slow_too(movie):
+    """Its last items were still waiting to be taken when the loop gave up on them, and nobody said that it was over."""
+
+    async def main():
+        items = []
+        async with asyncio.timeout(40):
+            async for item in avstream.live(str(movie), preset=ScriptedNarrator(bell=[(0.0, 1e9)]), realtime=True):
+                items.append(item)
+                await asyncio.sleep(1.5)
+        left = {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+        return items, left
+
+    items, left = asyncio.run(main())
+    assert items and left == set()
+
+
 def test_live_left_early_lets_go(movie):
     items, left = collect(movie, until=lambda items: len(items) >= 2, repeat=True)
     assert len(items) == 2 and left == []
