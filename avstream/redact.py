@@ -13,6 +13,7 @@ USER = re.compile(  # up to the last @: a password may hold one, or a slash
     rf"(?<=://)(?:{REST}|\S*)@|^(?![A-Za-z0-9+.-]+://)(?:[^\s:@]+:\S{REST}|\S*)@"
 )
 QUERY = re.compile(r"(?<=[?&;])([^=&;#\s]*)=([^&;#\s]*)")
+TAIL = re.compile(r"(?i)([a-z0-9]://[^\s?#'\"]*)([?#][^\s'\"]*)")  # query and fragment
 IN_PATH = re.compile(r"(?i)(pass\w*?|pwd|token|secret|api_?key)=[^&;#\s/*]+")  # some cameras have it there
 PATH = re.compile(r"(?i)\b(?!mqtts?:)([a-z][a-z0-9+.-]+://[^/\s?#'\"]*)(/[^\s?#'\"]*)")
 HARMLESS = {"channel", "subtype", "stream", "profile", "width", "height", "resolution", "fps", "codec", "pkt_size",
@@ -24,15 +25,28 @@ WORDS = (
     "stream|streaming|streams|sub|test|track|tracks|trackid|ts|unicast|video|videomain|videosub|view|wav|webm"
 )
 PART = rf"(?:(?:{WORDS})\d{{0,4}}|\d{{1,4}}|[a-z])"
+NUMBERS = re.compile(r"\d+(?:[x:.]\d+)*")
 SHOWN = re.compile(rf"(?i){PART}(?:[-_.]{PART})*")
 
 
 def hide(text: str) -> str:
     """A text in which no address shows what may be a secret; what is hidden is `***`."""
     text = USER.sub("***@", text)
-    text = QUERY.sub(lambda part: part[0] if part[1].lower() in HARMLESS else f"{part[1]}=***", text)
+    text = QUERY.sub(_value, text)
+    text = TAIL.sub(lambda found: found[1] + "".join(map(_flag, re.split(r"([?&;#])", found[2]))), text)
     text = PATH.sub(lambda found: found[1] + "/".join(map(_segment, found[2].split("/"))), text)
     return IN_PATH.sub(r"\1=***", text)
+
+
+def _value(part: re.Match[str]) -> str:
+    """A part of a query; its value is shown only where both it and its name are harmless."""
+    shown = part[1].lower() in HARMLESS and (NUMBERS.fullmatch(part[2]) or _segment(part[2]) == part[2])
+    return part[0] if shown else f"{part[1]}=***"
+
+
+def _flag(part: str) -> str:
+    """What stands in a query without a value, or behind a #, or between such parts."""
+    return part if "=" in part or part in "?&;#" else _segment(part)
 
 
 def _segment(segment: str) -> str:
