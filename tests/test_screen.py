@@ -515,3 +515,13 @@ def test_marks_of_a_picture_that_is_gone_are_gone():
     screen.write(narration(boxed, heatmap=HEAT))
     anew = settled(screen, after, (640, 360), 103)
     assert (anew != settled(plain, after, (640, 360), 103)).any(), "a new narration has its own place"
+
+
+def test_a_window_that_changes_its_size_keeps_no_patch_of_each():
+    screen = showing(DOG, info=EARS)
+    screen.status(status(FRESH_S, DEAF))
+    counts = []
+    for width in range(800, 1200, 20):
+        screen.render(None, (width, 500), 100.0)
+        counts.append(len(screen._patches))
+    assert max(counts) <= counts[0] + 2

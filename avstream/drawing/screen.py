@@ -197,7 +197,7 @@ class Screen:
 
     def _draw_problems(self, out: Picture, problems: tuple[Problem, ...], box: Box) -> None:
         key = tuple(replace(problem, since_s=0.0, retry_s=None) for problem in problems)
-        _blend(self._cached(("problems", box), key, lambda: panels.problem_patch(problems, box)), out)
+        _blend(self._cached("problems", (key, box), lambda: panels.problem_patch(problems, box)), out)
 
     def _draw_listening(self, out: Picture, layout: Layout, problems: tuple[Problem, ...]) -> None:
         """In a small window without a picture: that it listens; an empty one could be broken."""
