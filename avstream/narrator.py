@@ -81,11 +81,13 @@ class Narrator:
 
     def narrate_window(self, window: Window, source: str) -> Narration:
         """What sounds in the window, whatever it holds: any sound, any picture, or none. Safe to call from several
-        threads, which wait for each other. Raises ModelError when the memory runs out.
+        threads: windows of one stream wait for each other, and so do more than `at_once`. `source` is what the
+        narration calls it. Raises ModelError when the memory runs out.
         """
+        key = f"{source} {window.stream}"  # two sources may have one name
         try:
-            with self._turns.of(source), self._free:
-                return self._narrate(window, source)
+            with self._turns.of(key), self._free:
+                return self._narrate(window, source, key)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's, unimported
                 raise
@@ -94,12 +96,12 @@ class Narrator:
                 "use a smaller --preset, --dtype bfloat16, or --device cpu",
             ) from error
 
-    def _narrate(self, window: Window, source: str) -> Narration:
+    def _narrate(self, window: Window, source: str, key: str) -> Narration:
         models, timings = self._models, dict[str, float]()
         level = level_of(window)
         frame = key_frame(window)
         with stage(timings if window.motion else {}, "motion"):
-            models.localizer.watch(window, source)  # also in silence, so that it misses nothing
+            models.localizer.watch(window, key)  # also in silence, so that it misses nothing
         name = models.listener.name
         if level < SILENCE_DBFS:
             return assemble(window, source, level, frame, timings=timings, listener=name)
@@ -107,7 +109,7 @@ class Narrator:
         with stage(timings, "listener"):
             found = heard_in(window, models.listener)
         with stage(timings, "place"):
-            places = models.localizer.places(window, source, [one.label for one in found])
+            places = models.localizer.places(window, key, [one.label for one in found])
         sounds = tuple(sound_of(*pair, window, level) for pair in zip(found, places, strict=True))
         words, heat = wording.heard(sounds), heat_of(places)
         text = self._sentences.get(words)
@@ -115,7 +117,7 @@ class Narrator:
             with stage(timings, "audio"):
                 z = models.audio.encode(mono(window.audio, window.rate_hz, models.audio.rate_hz))
             with stage(timings, "vision"):
-                picture = self._look(frame, source)
+                picture = self._look(frame, key)
             with stage(timings, "substitution"):
                 f = self._align(z)
                 k = min(models.tokens, len(picture.patches))
@@ -133,13 +135,13 @@ class Narrator:
         if "sentence" in self._savings and self._models.language.words_decide and len(sounds) == 1:
             self._sentences[words] = text
 
-    def _look(self, frame: VideoFrame | None, source: str) -> PictureTokens:
+    def _look(self, frame: VideoFrame | None, key: str) -> PictureTokens:
         tower = self._models.tower
         if frame is None:
             return PictureTokens(None, np.zeros((0, tower.width), np.float32), (0, 0))
         if "picture" not in self._savings:
             return tower.encode(frame.rgb)
-        seen = self._seen.of(source)
+        seen = self._seen.of(key)
         if seen.rgb is None or seen.tokens is None or not same_picture(frame.rgb, seen.rgb):
             seen.rgb, seen.tokens = frame.rgb, tower.encode(frame.rgb)
         return seen.tokens

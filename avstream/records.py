@@ -79,6 +79,7 @@ class Window:
     `frames` are for looking, few and large; `motion` is for synchrony, at up to 30 Hz, small and gray.
     Overlapping windows share their sound, so each also has a *focus*, the part it speaks for: the foci of a
     stream's windows follow each other without gap or overlap, and captions are timed by them.
+    `stream` tells the windows of one stream from those of another, whatever their sources are called.
     """
 
     index: int
@@ -91,6 +92,7 @@ class Window:
     rate_hz: int
     gap_s: float = 0.0
     motion: tuple[MotionFrame, ...] = ()
+    stream: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ next one for what came since it. A window of the grid that would come less than 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from fractions import Fraction
@@ -35,6 +36,9 @@ JITTER_S = 0.05
 TAIL_S = 0.1  # of a movie
 LATER_S = Fraction(1, 4)  # between a window that was wanted and one of the grid; of a short hop, a quarter
 SILENT_RATE_HZ = 16000  # of the zeros where there is no sound (yet)
+
+
+_streams = itertools.count(1)
 
 
 class Windower:
@@ -73,7 +77,8 @@ class Windower:
         self._has_audio, self._has_video = has_audio, has_video
         if not 0 <= phase_s < hop_s:
             raise ConfigError(f"{phase_s:g} s", expected=f"a phase of 0 s or more, below the hop of {hop_s:g} s")
-        self._newest, self._later = newest, min(LATER_S, self._hop / 4)
+        self._newest, self._stream = newest, next(_streams)
+        self._later = min(LATER_S, self._hop / 4, (self._window - self._hop) / 2)  # so that no sound is between two
         self._tail_s = 0.0 if newest else TAIL_S
         self._before = (self._window - self._hop) * (1 if newest else Fraction(1, 2))  # in a window, of its focus
         self._index, self._at = 0, Fraction(0)  # the next window, and where it begins after the start
@@ -219,6 +224,7 @@ class Windower:
             rate_hz=rate,
             gap_s=missing / rate if self._has_audio else 0.0,
             motion=tuple(sorted(moved, key=lambda frame: frame.time_s)),
+            stream=self._stream,
         )
         self._index, self._last_at = self._index + 1, start
         self._choose()

@@ -177,6 +177,15 @@ def test_a_sentence_without_evidence_is_put_right(nano):
     assert nano.overruled == before + 4
 
 
+def test_two_streams_of_one_name_have_a_localizer_state_each():
+    """Two cameras of one recorder are called by its host; pictures of both were taken for those of one."""
+    narrator, keys = Narrator(loading.load(presets.load("nano"))), []
+    narrator._models.localizer.watch = lambda window, key: keys.append(key)
+    for stream in (1, 2, 1):
+        assert narrator.narrate_window(replace(window(tone()), stream=stream), "cam").source == "cam"
+    assert keys[0] == keys[2] != keys[1]
+
+
 @pytest.mark.parametrize("family", ["llava", "llava_next", "onevision"])
 @pytest.mark.parametrize("audio", ["whisper", "whisperclip", "clap"])
 @pytest.mark.parametrize("unselected", ["zero", "drop"])

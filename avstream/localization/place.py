@@ -14,7 +14,7 @@ from avstream.records import Box, Direction, Outline, VideoFrame, Window
 
 Heat = NDArray[np.float32]
 T = TypeVar("T")
-MOST_SOURCES = 32  # whose pictures are remembered, about 1 MB each: movies end and leave theirs behind
+MOST_SOURCES = 64  # whose pictures are remembered, about 1 MB each: movies end and leave theirs behind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +45,12 @@ class Place:
 
 
 class Localizer(Protocol):
-    """Says where sounds are. One serves several streams, by their names, one window of each at a time."""
+    """Says where sounds are. One serves several streams, each by a key of its own, one window of each at a time."""
 
     def watch(self, window: Window, source: str) -> None:
-        """Look at the window's motion; every window of a source comes here, silent ones too, the first has index 0."""
+        """Look at the window's motion. What is narrated of a source comes here in order, silent windows too; one of
+        index 0 begins anew.
+        """
         ...
 
     def places(self, window: Window, source: str, labels: Sequence[str]) -> tuple[Place, ...]:
