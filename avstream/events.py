@@ -25,6 +25,7 @@ UNNAMED, GENERAL, NAMED = range(3)  # how much a label says
 BEGIN = wording.LIKELY  # what is only possible is narrated, but starts no event
 STAY = 0.6
 GAP_S = 2.0
+LOST_S = 5.0  # without sound to listen to, until what sounded before has ended
 MISSES = 2
 CORRECT_S = 4.0  # after its onset, live, an event may still turn out to be another sound
 UNNAMED_S, GENERAL_S = 2.0, 1.0  # live, until a sound without a name, or an unsure one of a general word, is an event
@@ -117,7 +118,7 @@ class _Going:
             shortest_s = narration.focus_end_s - narration.focus_start_s
             silent = narration.level_dbfs < SILENCE_DBFS
             gone_s = narration.focus_start_s if silent else narration.start_s
-            self.end_s = max(gone_s, self.event.onset_s + shortest_s)
+            self.end_s = min(self.end_s, max(gone_s, self.event.onset_s + shortest_s))
         self.missed += 1
 
 
@@ -167,6 +168,11 @@ class EventTracker:
         out += self._begin_all(fresh, narration)
         self._known_s = narration.end_s
         return sorted(out, key=lambda event: event.phase != "ended")
+
+    def miss(self, now_s: float) -> list[SoundEvent]:
+        """There was no sound to listen to: nobody knows what goes on, but what was not heard for LOST_S has ended."""
+        lost = [label for label, going in self._going.items() if now_s - going.heard_s >= LOST_S]
+        return [self._end(label) for label in lost]
 
     def finish(self) -> list[SoundEvent]:
         """The end of the stream: whatever goes on ends."""

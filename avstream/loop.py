@@ -1,4 +1,4 @@
-"""The loop: sources -> windows -> one narrator in turns -> events -> sinks, for movies and for live streams.
+"""The loop: sources -> windows -> narrator -> events -> sinks, for movies and for live streams.
 
 It knows the records, the streams (`stream.py`) and two protocols, nothing else. What blocks runs on threads of its own
 that can be left behind: one reads each source, one or a few narrate, and each sink has its own (`outlets.py`).
@@ -220,7 +220,8 @@ class _Loop:
         while live:
             problems = [problem for service in self._services for problem in service.problems]
             for stream in live:
-                stream.tell_status(problems)
+                if not stream.is_over():
+                    stream.tell_status(problems)
             await asyncio.sleep(STATUS_S)
 
     def _close(self, stream: Stream) -> None:

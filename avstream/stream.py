@@ -197,10 +197,12 @@ class Stream:
         return self.waiting.popleft()
 
     def is_over(self) -> bool:
-        """Whether nothing more will be narrated; its events then end, though other streams go on."""
+        """Whether nothing more will be narrated; its events then end, and its sinks, though other streams go on."""
         is_over = self.has_ended and not self.waiting and not self.is_narrated
         if is_over:
             self.end_events()
+            for outlet in self.outlets:
+                outlet.end()
         return is_over
 
     async def room(self) -> None:
@@ -216,7 +218,8 @@ class Stream:
         if self.is_live:
             self._latency_s = self.source.now_s() - window.end_s
             self.report.latencies_s.append(self._latency_s)
-        events = [] if cautious is None else self._tracker.update(narration)  # of broken sound nobody knows
+        broken = cautious is None
+        events = self._tracker.miss(narration.focus_end_s) if broken else self._tracker.update(narration)
         self._tell([*events, narration])
 
     def end_events(self) -> None:

@@ -313,3 +313,21 @@ def test_a_movies_events_have_the_listeners_own_onset_and_end():
     assert [(event.phase, event.onset_s, event.end_s) for event in told] == [
         ("began", 1.9, None), ("continues", 1.9, None), ("ended", 1.9, 4.1),
     ]  # fmt: skip
+
+
+def test_what_sounded_when_the_sound_was_lost_ended_then():
+    tracker = EventTracker("yard", Rules(), corrects=True)
+    told = [event for index in range(3) for event in tracker.update(narration(index, ("bell", 0.9)))]
+    for index in range(3, 7):
+        assert tracker.miss(narration(index).focus_end_s) == [], "it may come back"
+    (ended,) = tracker.miss(narration(7).focus_end_s)
+    assert (ended.id, ended.phase, ended.end_s) == (told[0].id, "ended", 5.0)
+    assert tracker.update(narration(20, ("bell", 0.9)))[0].id != ended.id
+
+
+def test_a_short_loss_of_sound_does_not_prolong_what_had_ended():
+    tracker = EventTracker("yard", Rules(), corrects=True)
+    for index in range(2):
+        tracker.update(narration(index, ("bell", 0.9)))
+    told = [event for index in range(6, 10) for event in tracker.update(narration(index))]
+    assert [(event.phase, event.end_s) for event in told] == [("ended", 4.0)]

@@ -358,3 +358,29 @@ def test_a_status_says_what_is_muted_whoever_did_it():
     run([made(playing(), sink, rules=rules)], ringer(), for_s=1.2)
     assert sink.statuses[0].muted == ("rain",) and sink.statuses[-1].muted == ("bell",)
     assert not sink.narrations[-1].sounds and sink.events[-1].phase == "ended"
+
+
+def test_a_stream_that_has_ended_is_told_of_no_more_and_its_sinks_are_closed():
+    """It said that all was well for as long as any other stream went on."""
+    broken, whole = playing("broken", fails_at_s=2.0), playing("whole")
+    sinks = RecordingSink(), RecordingSink()
+    closed_s = []
+    sinks[0].close = lambda: closed_s.append(time.monotonic())
+    began_s = time.monotonic()
+    run([made(broken, sinks[0]), made(whole, sinks[1])], ringer(), for_s=3.0)
+    assert closed_s and closed_s[0] - began_s < 2.0, "long before the other"
+    assert sinks[0].statuses[-1].time_s < 10 < sinks[1].statuses[-1].time_s
+    assert sinks[0].events[-1].phase == "ended"
+
+
+def test_windows_of_two_streams_of_one_name_are_told_apart():
+    streams = [made(playing("cam"), RecordingSink()) for _ in range(2)]
+    seen = set()
+
+    class Noting(ScriptedNarrator):
+        def narrate_window(self, window, source):
+            seen.add((source, window.stream))
+            return super().narrate_window(window, source)
+
+    run(streams, Noting())
+    assert len(seen) == 2 and {source for source, _ in seen} == {"cam"}
