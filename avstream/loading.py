@@ -5,7 +5,6 @@ The embedded parts run without torch; everything else is loaded by `torch_models
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from avstream.localization.localizer_synchrony import SynchronyLocalizer
 from avstream.localization.place import Localizer
 from avstream.localization.tracks import require_tracker
 from avstream.windows import WINDOW_S
+from avstream.workers import cores
 
 NANO = "nano"
 
@@ -83,11 +83,17 @@ def load(settings: Settings, progress: Callable[[str], None] = lambda _: None) -
     progress(f"listener {settings.listener}")
     listener = load_listener(settings, progress)
     unselected = cast(Literal["zero", "drop"], settings.unselected)
-    at_once = (os.cpu_count() or 1) if settings.language == NANO else 1
     return Models(
         audio, alignment, tower, language, listener, settings.tokens, unselected, settings.prompt, device,
-        load_localizer(settings, progress), at_once,
+        load_localizer(settings, progress), windows_at_once(settings),
     )  # fmt: skip
+
+
+def windows_at_once(settings: Settings) -> int:
+    """A window for each core when all parts are small ONNX graphs, one when any is a model of torch's."""
+    is_small = settings.localizer_kind == "synchrony" or settings.localizer_model.endswith(".onnx")
+    is_small = is_small and settings.listener.partition(":")[0] not in BY_TORCH
+    return cores() if is_small and settings.language == settings.audio_checkpoint == NANO else 1
 
 
 def load_language(settings: Settings) -> tuple[LanguageModel, VisionTower, str]:

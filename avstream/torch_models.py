@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from avstream.listeners.base import Listener
 from avstream.localization.grounding.thing import Detector
 from avstream.localization.place import Localizer
 from avstream.vocabulary import HOME
+from avstream.workers import cores
 
 T = TypeVar("T")
 
@@ -208,6 +208,5 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 def use_threads(threads: int, device: torch.device) -> None:
     """Pin torch's threads: more threads than cores cost a multiple under contention."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(min(threads or cores, cores))
+    torch.set_num_threads(min(threads or cores(), cores()))
     torch.set_float32_matmul_precision("medium" if device.type == "cpu" else "high")

@@ -6,6 +6,7 @@ from avstream import loading
 from avstream.checkpoints import presence, resolve
 from avstream.config import presets
 from avstream.errors import ConfigError, ModelError
+from avstream.workers import cores
 
 
 def test_every_preset_loads_and_opens_with_when_to_choose_it():
@@ -18,6 +19,23 @@ def test_every_preset_loads_and_opens_with_when_to_choose_it():
 def test_an_override_wins_and_none_does_not():
     settings = presets.load("nano", tokens=3, audio=None)
     assert (settings.tokens, settings.audio) == (3, "whisperclip:nano")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "at_once"),
+    [
+        ({}, cores()),
+        ({"listener": "yamnet:file.tflite", "localizer": "detector:FastestDet.onnx"}, cores()),
+        ({"listener": "clap"}, 1),
+        ({"localizer": "detector:ustc-community/dfine-nano-coco"}, 1),
+        ({"localizer": "acl:folder"}, 1),
+        ({"audio": "whisper:openai/whisper-small"}, 1),
+        ({"language": "llava-hf/llava-1.5-7b-hf"}, 1),
+    ],
+)
+def test_models_of_torch_narrate_one_window_at_a_time(overrides, at_once):
+    """They take all cores, or a device, and several windows at once would only wait for each other there."""
+    assert loading.windows_at_once(presets.load("nano", **overrides)) == at_once
 
 
 @pytest.mark.parametrize(
