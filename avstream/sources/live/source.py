@@ -231,8 +231,7 @@ class _Inbox:
         with self._came:
             self._pictures.append(picture)
             while self._pictures[-1].time_s - self._pictures[0].time_s > BOUND_S:
-                self._pictures.popleft()
-                self.pictures_dropped += 1
+                self.pictures_dropped += isinstance(self._pictures.popleft(), VideoFrame)
             self.reached_s = max(self.reached_s, picture.time_s)
             self._came.notify()
 
