@@ -217,15 +217,3 @@ def test_captions_always_fit_and_lose_the_least_confident_first():
         assert bool(lines) == bool(sounds)
         if sounds:
             assert phrase(max(sounds, key=lambda sound: sound.confidence)) in " ".join(lines)
-
-
-@pytest.mark.parametrize("box", [(0.6, 0.1, 0.9, 0.6), (0.6, 0.0, 0.9, 1.0), (0.6, 0.5, 0.9, 0.9)])
-def test_a_name_is_not_put_among_other_words(box):
-    """`crowded` rows are left to the panels of a window; the name is below its box, or inside."""
-    dark = np.zeros((360, 640, 3), np.uint8)
-    named = Sound("alarm", 0.9, True, box, None, -20.0)
-    shown = Overlay(640, 360, sounds=[named], crowded=120).draw(dark)
-    edges = Overlay(640, 360, sounds=[named], crowded=359).draw(dark)
-    white = (shown > 200).all(axis=2)
-    assert white.any() and not white[:120].any()
-    assert (edges > 200).all(axis=2).any(), "where all is crowded it is drawn all the same"

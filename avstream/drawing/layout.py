@@ -16,7 +16,6 @@ from functools import lru_cache
 ROW = 0.0715  # the size of the history's type, of the window's height
 STRIP = 0.62  # the strip's type, of a row's
 CAPTION = 0.115  # the most of the caption's, of the window's height
-BANNER = 1.5  # an urgent line's, of a row's
 COLUMN = 0.4  # how wide the history is beside a picture
 SMALL = 240, 360  # below this height or width there is picture and caption only
 SMALLEST = 12  # type that can still be read at a desk

@@ -71,12 +71,9 @@ class Overlay:
         heatmap: NDArray[np.float32] | None = None,
         sounds: Sequence[Sound] = (),
         caption: str = "",
-        crowded: int = 0,
         follower: Follower | None = None,
     ) -> None:
-        """`crowded` are the rows at the top in which a box's name would be lost among other words. `follower`, of the
-        boxes of `placed(sounds)`, takes the marks along with their things.
-        """
+        """`follower`, of the boxes of `placed(sounds)`, takes the marks along with their things."""
         self.width, self.height = width, height
         self._follower, self._moving = follower, list[Patch | None]()
         layer, taken, small = Layer(width, height), list[Area](), 0.65 * target_size(width, height)
@@ -86,7 +83,7 @@ class Overlay:
             draw_outside(layer, away, small, taken)
         for group in placed(sounds):
             own = layer if follower is None else Layer(width, height)
-            draw_place(own, group, small, taken, crowded)
+            draw_place(own, group, small, taken)
             if follower is not None:
                 self._moving.append(own.finished())
         sides = {sound.direction for sound in sounds if sound.box is None or sound.visible is False}
@@ -131,9 +128,9 @@ def follower_of(rgb: Picture | None, sounds: Sequence[Sound]) -> Follower | None
     return Follower(rgb, boxes) if rgb is not None and boxes else None
 
 
-def draw_caption(layer: Layer, lines: Sequence[str], *, target: float | None = None) -> None:
-    """Draw a caption on a rounded panel at the bottom, as large as fits, in type of at most `target` pixels."""
-    lines, size = caption_layout(lines, layer.width, layer.height, target)
+def draw_caption(layer: Layer, lines: Sequence[str]) -> None:
+    """Draw a caption on a rounded panel at the bottom, in type as large as fits, up to `target_size`."""
+    lines, size = caption_layout(lines, layer.width, layer.height)
     step, inset = 1.3 * size, 0.55 * size
     wide = max(text_width(line, size) for line in lines) + 2 * inset
     high = step * len(lines) + inset
@@ -188,11 +185,9 @@ def target_size(width: int, height: int) -> float:
     return max(11.0, 0.062 * min(height, 1.3 * width))
 
 
-def caption_layout(
-    lines: Sequence[str], width: int, height: int, target: float | None = None
-) -> tuple[Sequence[str], int]:
+def caption_layout(lines: Sequence[str], width: int, height: int) -> tuple[Sequence[str], int]:
     """The lines and their font size: in a narrow picture one line becomes two rather than small."""
-    target, limit = target or target_size(width, height), 0.92 * width - 0.06 * min(width, height)
+    target, limit = target_size(width, height), 0.92 * width - 0.06 * min(width, height)
     size = fit_size(lines, target, limit)
     if len(lines) == 1 and size < round(target):
         halves = wrap_caption(lines[0], max(4, (len(lines[0]) + 10) // 2))

@@ -42,7 +42,7 @@ def tag(group: Sequence[Sound]) -> str:
     return names if sound.place_confidence is None else f"{names} {round(100 * sound.place_confidence)} %"
 
 
-def draw_place(layer: Layer, group: Sequence[Sound], size_px: float, taken: list[Area], crowded: int = 0) -> None:
+def draw_place(layer: Layer, group: Sequence[Sound], size_px: float, taken: list[Area]) -> None:
     """Mark the place of sounds with one box. `taken`: where words are by now; the name's own place is added."""
     sound = max(group, key=lambda one: one.confidence)
     assert sound.box is not None
@@ -55,7 +55,7 @@ def draw_place(layer: Layer, group: Sequence[Sound], size_px: float, taken: list
     for box in sound.one_of:
         if box != sound.box:
             _stroke(layer, _dashes(_corners(layer, box), DASH * thick), thick, closed=False)
-    _draw_tag(layer, tag(group), _corners(layer, sound.box), size_px, taken, crowded)
+    _draw_tag(layer, tag(group), _corners(layer, sound.box), size_px, taken)
 
 
 def draw_outside(layer: Layer, sounds: Sequence[Sound], size_px: float, taken: list[Area]) -> None:
@@ -98,7 +98,7 @@ def _dashes(corners: np.ndarray, dash: int) -> list[np.ndarray]:
     return found
 
 
-def _draw_tag(layer: Layer, name: str, corners: np.ndarray, size_px: float, taken: list[Area], crowded: int) -> None:
+def _draw_tag(layer: Layer, name: str, corners: np.ndarray, size_px: float, taken: list[Area]) -> None:
     """A name on a small panel above its box, or below or inside where there is no space."""
     (left, top), (_, bottom) = corners[0], corners[2]
     thick = max(2, round(min(layer.width, layer.height) / 200))
@@ -108,9 +108,7 @@ def _draw_tag(layer: Layer, name: str, corners: np.ndarray, size_px: float, take
         return  # a thumbnail: the box alone says more than a clipped name
     x = min(max(int(left) - thick, 0), layer.width - wide)
     above, below, inside = top - high - thick, bottom + thick, min(top + 2 * thick, layer.height - high)
-    if crowded:
-        inside = bottom - high - 2 * thick
-    wanted = above if above >= crowded else below if crowded and below + high <= layer.height else inside
+    wanted = above if above >= 0 else inside
     places = [wanted, inside, below, *range(int(inside), layer.height - high, high)]
     free = (
         y

@@ -26,10 +26,11 @@ class YamnetListener:
     """YAMNet on the CPU."""
 
     rate_hz = RATE_HZ
+    name = "yamnet"
     labels = YAMNET
     parents = KINDS
 
-    def __init__(self, path: Path, *, name: str = "yamnet", threads: int = 1) -> None:
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
         """Load the file. Raises ModelError: no runtime, no file, or another model in it."""
         try:
             from ai_edge_litert.interpreter import Interpreter
@@ -52,7 +53,6 @@ class YamnetListener:
                 f"a model with {PIECE} samples in and {len(YAMNET)} scores out in {path}",
             )
         self._output, self._lock = shapes[1, len(YAMNET)], threading.Lock()
-        self.name = name
         self._calibration = Calibration.shipped("yamnet")
         self.calibration = self._calibration.words
         self.thresholds = dict.fromkeys(YAMNET, POSSIBLE)

@@ -48,9 +48,7 @@ class NetworkFeed:
     `has_sound` is None until it is connected. No side of a picture is over 1280.
     """
 
-    def __init__(
-        self, url: str, *, pictures: bool = True, sound: bool = True, realtime: bool = False, loop: bool = False
-    ) -> None:
+    def __init__(self, url: str, *, sound: bool = True, realtime: bool = False, loop: bool = False) -> None:
         """A file plays once, or with `loop` again and again without a gap."""
         self._url, self._is_file, self._loop = url, realtime and not is_url(url), loop
         self.name = url if self._is_file else hide(url)
@@ -59,7 +57,7 @@ class NetworkFeed:
         self._track_silence_s = TRACK_SILENCE_S
         self._first_s = self._opened_s = 0.0  # by time.monotonic()
         self._latest_s: dict[str, float] = {}  # kind -> when it came last
-        self._wanted = [kind for kind, wanted in (("video", pictures), ("audio", sound)) if wanted]
+        self._wanted = ["video", "audio"] if sound else ["video"]
         self._stop = threading.Event()
         self._decoder = Decoder(lambda seconds: self._stop.wait(max(0.0, seconds)))
         self._pump: Pump[Arrived] = Pump(
