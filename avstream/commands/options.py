@@ -54,7 +54,9 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or mps")
     group.add_argument("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16")
-    group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0: one for each core")
+    group.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads of a model; 0: one for each core, for the embedded ones 1"
+    )
     group.add_argument(
         "--heatmap",
         choices=("source", "similarity"),

@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str = "auto"
     dtype: str = "auto"
     localizer: str = "synchrony"  # or detector:MODEL, acl:FOLDER; auto: the detector if it can be had
-    threads: int = 0  # 0: one for each core that this process may use
+    threads: int = 0  # 0: one for each core that this process may use, in ONNX graphs 1
     prompt: str = DEFAULT_PROMPT
     listener: str = "nano"  # a name, NAME:FILE or a path; auto: the best that can be had
     labels: str = ""  # what clap listens for: "kettle whistling, my cat"
@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.tokens < 0:
             raise ConfigError(f"{self.tokens}", expected="tokens (picture patches that are kept) of 0 or more")
         if self.threads < 0:
-            raise ConfigError(f"{self.threads}", expected="threads of 0 (one for each core) or more")
+            raise ConfigError(f"{self.threads}", expected="threads of 0 (as many as pay) or more")
         if not self.prompt.strip():
             raise ConfigError("the prompt is empty", "leave --prompt out to use the preset's own")
         check_listener(self.listener)

@@ -1,6 +1,6 @@
 """The display: a window that people watch, with the live picture, what sounds drawn in, and keys.
 
-A thread of its own draws and hands the picture to a process of its own that shows it (`display_process` says why).
+A thread of its own draws and hands the picture to a process of its own that shows it (`process.py` says why).
 What it is given only changes the screen's state under a lock, so a slow display holds nobody up.
 """
 
