@@ -131,6 +131,19 @@ def test_frames_of_a_mixture_follow_what_sounds_when(tmp_path: Path) -> None:
     assert batch.frames[0, :, PLACE["/signal"]].equal(bell)
 
 
+def test_a_sound_that_has_just_begun_fills_the_window_by_being_repeated(tmp_path: Path) -> None:
+    write_store(tmp_path, iter([(tone(900, 3.0, begin=1.5), row("bell", "b", "train"))]))
+    write_variant(Store(tmp_path), tmp_path, 0, Elsewhere([], 1))
+    sounds = Sounds(tmp_path)
+    crops = Crops([sounds], lambda _: True, 3, begun=1.0)
+    for seed in range(20):
+        crop = crops.crop((0, 0), np.random.default_rng(seed))
+        starts = [s for s in range(10, 30) if (crop.mel[:8] == sounds.mels[0][8 * s : 8 * s + 8]).all()]
+        assert len(starts) == 1 and crop.active.all(), "it begins where the bell sounds, and sounds throughout"
+        periods = [p for p in range(5, 24) if (crop.mel[8 * p :] == crop.mel[: -8 * p]).all()]
+        assert periods and starts[0] + periods[0] <= 30, "of the recording, and of nothing after it"
+
+
 def test_batches_are_the_same_for_the_same_seed_and_step(run: stages.Run) -> None:
     crops = [Crops(run.stores(), stages.is_train, 5) for _ in range(2)]
     one, two = crops[0].batch(6, 3), crops[1].batch(6, 3)

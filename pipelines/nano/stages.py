@@ -41,6 +41,7 @@ Row = dict[str, object]
 VARIANTS = 6  # of each sound's mels: as recorded, and five times as heard elsewhere
 BASE_RATE, DISTIL_RATE, FINE_RATE = (2.5e-3, 5e-4), (1.5e-3, 5e-6), (6e-4, 5e-6)
 BASE_UNKNOWN, FINE_UNKNOWN = 6.0, 18.0  # how often an unknown sound is drawn, a label counting 1
+FINE_BEGUN = 0.3  # of the sounds of crops have just begun, as in live windows
 SURE = 0.6  # an unlabelled recording that the teacher knows so surely is not taken for unknown
 GROUNDS, SUREST = 60, 0.9  # windows of each made ground; no threshold is raised further
 OUTSIDE = frozenset(outside_kinds())
@@ -142,8 +143,8 @@ def known_to(teacher: Teacher | None, stores: list[Sounds]) -> set[str]:
 
 
 def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], start: str | None = None,
-          rate: tuple[float, float] = FINE_RATE, unknown: float = FINE_UNKNOWN, deeper: bool = False
-          ) -> bool:  # fmt: skip
+          rate: tuple[float, float] = FINE_RATE, unknown: float = FINE_UNKNOWN, begun: float = FINE_BEGUN,
+          deeper: bool = False) -> bool:  # fmt: skip
     """Train one network for `minutes`, on all rows but those `without`; True when complete, False when stopped.
 
     It begins at the network `start`, made `deeper` if so; then the pool, if there is one, is half of each batch, and
@@ -157,7 +158,7 @@ def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], s
     def keep(row: Row) -> bool:
         return is_train(row) and not without(row) and row["path"] not in not_unknown
 
-    crops, mixed, network = Crops(stores, keep, SEED, unknown), None, Listener()
+    crops, mixed, network = Crops(stores, keep, SEED, unknown, begun=begun), None, Listener()
     if start is not None:
         network = trained(run.folder / f"{start}.pt")
         if has_pool(run):
@@ -211,13 +212,13 @@ def of_group(group: int) -> Callable[[Row], bool]:
 
 def base(run: Run, minutes: float) -> bool:
     """See the module."""
-    return learn(run, "base", minutes, is_outside, rate=BASE_RATE, unknown=BASE_UNKNOWN)
+    return learn(run, "base", minutes, is_outside, rate=BASE_RATE, unknown=BASE_UNKNOWN, begun=0.0)
 
 
 def distil(run: Run, minutes: float) -> bool:
     """See the module."""
     return not has_pool(run) or learn(
-        run, "distil", minutes, is_outside, "base", DISTIL_RATE, BASE_UNKNOWN, deeper=True
+        run, "distil", minutes, is_outside, "base", DISTIL_RATE, BASE_UNKNOWN, 0.0, deeper=True
     )
 
 

@@ -20,6 +20,7 @@ STEP = FRAMES // STEPS  # mel frames in 0.1 s
 SEGMENTS = (5, 10, 15, 20, 25)  # steps at whose middle the teacher is asked
 NOISE = "noise"
 AUDIBLE = 0.05  # of the mixture's power
+BEGUN = (5, 24)  # steps of a sound that has just begun
 QUIET = 3.0  # how often a window of nothing but noise is drawn, a label counting 1
 UNLABELLED = 0.4  # of the recordings that are unknown sounds; the outside kinds share the rest evenly
 
@@ -107,11 +108,13 @@ class Crop:
 
 
 class Crops:
-    """Draws batches. `keep` tells which rows may be drawn, so that a split or a kind can be left out."""
+    """Draws batches. `keep` tells which rows may be drawn, so that a split or a kind can be left out; so many of the
+    sounds have just `begun`.
+    """
 
     def __init__(self, stores: Sequence[Sounds], keep: Callable[[dict[str, object]], bool], seed: int,
-                 other: float = 9.0, plain: bool = False) -> None:  # fmt: skip
-        self.stores, self.seed, self.plain = stores, seed, plain
+                 other: float = 9.0, plain: bool = False, begun: float = 0.0) -> None:  # fmt: skip
+        self.stores, self.seed, self.plain, self.begun = stores, seed, plain, begun
         self.places: dict[str, list[list[tuple[int, int]]]] = defaultdict(lambda: [[], []])
         self.kinds: list[tuple[str, bool]] = []
         for s, store in enumerate(stores):
@@ -170,17 +173,19 @@ class Crops:
                 at = int(rng.integers(0, 18))
         else:
             at = int(rng.integers(0, STEPS - steps + 1))
-        length = min(STEPS - at, steps - start)
+        of = start + np.arange(STEPS) - at  # the recording's step in each of the crop's
+        inside = (of >= start) & (of < steps)
+        if self.begun and rng.random() < self.begun:
+            of, inside = just_begun(active, rng), np.ones(STEPS, bool)
+        frames = (a + of[inside, None] * STEP + np.arange(STEP)).ravel()
         mel = np.full((FRAMES, BINS), -9, np.float16)
-        piece = store.mels[v][a + start * STEP : min(b, a + (start + length) * STEP)]
-        mel[at * STEP : at * STEP + len(piece)] = piece
+        mel[np.repeat(inside, STEP)] = np.where((frames < b)[:, None], store.mels[v][np.minimum(frames, b - 1)], -9)
         sounding = np.zeros(STEPS, np.int8)
-        sounding[at : at + length] = active[start : start + length]
+        sounding[inside] = active[of[inside]]
         row = store.rows[i]
         vectors = None
         if store.vectors is not None:
-            middle = (np.array(SEGMENTS) - at + start) * 0.1
-            vectors = store.asked(i, middle * store.speeds[v][i])
+            vectors = store.asked(i, of[list(SEGMENTS)] * 0.1 * store.speeds[v][i])
         return Crop(mel, sounding, self.table[(row["kind"], bool(row.get("music")))], vectors)
 
     def batch(self, n: int, step: int) -> Batch:
@@ -260,6 +265,16 @@ class Crops:
     def bed(self, rng: Rng) -> torch.Tensor:
         """A piece of recorded noise, power (FRAMES, BINS)."""
         return powers([self.crop(self.pick(NOISE, rng), rng)])[0]
+
+
+def just_begun(active: np.ndarray, rng: Rng) -> np.ndarray:
+    """The first steps of a sound, or others of it, repeated to fill a window, as the narrator hears what has just begun
+    in a live window: the recording's step in each of the window's, (STEPS,).
+    """
+    starts = np.flatnonzero(active[: max(1, len(active) - BEGUN[0])] == 1)
+    start = int(starts[0 if rng.random() < 0.4 else rng.integers(len(starts))]) if len(starts) else 0
+    period = min(int(rng.integers(*BEGUN)), len(active) - start)
+    return start + np.arange(STEPS) % period
 
 
 def made_bed(rng: Rng) -> torch.Tensor:
