@@ -160,7 +160,7 @@ def test_a_stalled_stream_is_reported_and_comes_back(movie):
     check_items(items)
     assert times["reported"] - times["stalled"] < 8.0
     marks = [mark.time_s for mark in of(Watermark, items)]
-    assert max(np.diff(marks)) < 1.0  # windows went on
+    assert max(np.diff(marks)) < 3.0  # windows went on while nothing came for 5 s; a busy machine halts a thread for 2
 
 
 def test_the_picture_is_lost_and_the_sound_goes_on(movie, tmp_path, monkeypatch):
@@ -246,10 +246,12 @@ def test_a_reader_that_sleeps_finds_a_bounded_past(movie):
     for k in range(1000):
         source._inbox.put_sound(AudioChunk(k * 0.02, 16000, np.zeros((1, 320), np.float32)))
         source._inbox.put_picture(MotionFrame(k * 0.02, np.zeros((2, 2), np.uint8)))
+        if k % 25 == 0:
+            source._inbox.put_picture(VideoFrame(k * 0.02, np.zeros((2, 2, 3), np.uint8)))
     waiting = source._inbox.take(0.0)
     assert len(of(AudioChunk, waiting)) == len(of(MotionFrame, waiting)) == pytest.approx(501, abs=1)
     assert any("s of sound were dropped" in warning for warning in source.warnings)
-    assert any("pictures were dropped" in warning for warning in source.warnings)
+    assert any(": 20 pictures were dropped" in warning for warning in source.warnings), "motion is made from the same"
 
 
 def test_close_before_and_twice_and_from_elsewhere(movie):
