@@ -124,11 +124,15 @@ class _Going:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A beginning that was not reported yet: as it was heard first, and the narration that it was heard in."""
+    """A beginning that was not reported yet: as it was heard first, and the narration that it was heard in.
+
+    `first_end_s` is the end of the first narration of it, or of what it was called before.
+    """
 
     sound: Sound
     onset_s: float
     narration: Narration
+    first_end_s: float
 
 
 class EventTracker:
@@ -219,13 +223,13 @@ class EventTracker:
         before_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
         held, self._held = self._held, {}
         out, names = [], {sound.label for sound in fresh}
-        guessed_s = [one.onset_s for label, one in held.items() if label not in names]  # these had the wrong name
+        wrong = [one for label, one in held.items() if label not in names]  # of what may now have its right name
         for sound in fresh:
             if self._is_part(sound.label):
                 continue
-            since_s = min([self._since(sound, narration, before_s), *guessed_s])
-            one = held.get(sound.label) or _Held(sound, since_s, narration)
-            if narration.end_s - one.narration.end_s < self._hold_s(sound) - 1e-3:
+            one = held.get(sound.label) or self._hold(sound, narration, before_s, wrong)
+            is_new = narration.end_s - one.narration.end_s < self._hold_s(sound) - 1e-3
+            if is_new and narration.end_s - one.first_end_s < UNNAMED_S - 1e-3:
                 self._held[sound.label] = one
             else:
                 out.append(self._begin(sound, narration, one.onset_s))
@@ -244,6 +248,11 @@ class EventTracker:
         if detail == NAMED or (detail == GENERAL and (not self._corrects or includes(self._rules.urgent, label))):
             return False
         return any(_detail(going) >= detail for going in self._going)
+
+    def _hold(self, sound: Sound, narration: Narration, before_s: float, wrong: list[_Held]) -> _Held:
+        """What was not heard under this name before; it began with what had the `wrong` one."""
+        since_s = min([self._since(sound, narration, before_s), *(one.onset_s for one in wrong)])
+        return _Held(sound, since_s, narration, min([narration.end_s, *(one.first_end_s for one in wrong)]))
 
     def _hold_s(self, sound: Sound) -> float:
         """How long a beginning is held, in case a name comes."""

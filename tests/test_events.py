@@ -190,6 +190,14 @@ def test_live_what_is_muted_while_it_is_held_is_not_told():
     assert tracker.update(rules.applied(narration(1, ("person", 0.6)))) == []
 
 
+def test_live_what_is_called_this_and_that_is_an_event_all_the_same():
+    tone = [[], *([("other", 0.8)] if index % 2 else [("machine", 0.6)] for index in range(4)), [], [], []]
+    assert live(tone) == [("machine", 3.0)]
+    assert live([[], *tone[2:5], tone[1], [], []]) == [("other", 3.0), ("other -> machine", 3.0)]
+    told = run(tone, corrects=True)
+    assert len({event.id for event in told}) == 1 and told[-1].phase == "ended"
+
+
 @pytest.mark.parametrize("hop_s", [0.25, 0.5, 1.0, 2.0])
 def test_live_it_does_not_matter_how_often_windows_come(hop_s):
     def script(onset_s):
