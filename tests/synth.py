@@ -7,12 +7,15 @@ By PyAV and numpy alone; codecs follow the container. Nothing here is random unl
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+
+from pipelines.sounds.synthesis import synthesize
 
 TONE_HZ = 880.0
 TONE_LEVEL = 0.5
@@ -173,3 +176,15 @@ def _interleave(out: Any, sources: list[tuple[Any, Any]]) -> None:
         heads[first] = (next(frames, None), stream, frames)
     for stream, _ in sources:
         out.mux(stream.encode(None))
+
+
+def with_siren(movie: Path, path: Path, *, duration_s: float = 6.0) -> Path:
+    """The movie with a siren from 2 to 4 s as its sound: of it a listener is sure, of a tone at some moments only."""
+    rate_hz, raw = 16_000, path.with_suffix(".f32")
+    sound = np.zeros(round(duration_s * rate_hz), np.float32)
+    sound[2 * rate_hz : 4 * rate_hz] = synthesize("siren", 2.0, rate_hz, np.random.default_rng(5))
+    sound.tofile(raw)
+    inputs = ["-i", movie, "-f", "f32le", "-ar", rate_hz, "-ac", 1, "-i", raw]
+    out = ["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", path]
+    subprocess.run(["ffmpeg", "-v", "error", *map(str, [*inputs, *out])], check=True)
+    return path

@@ -19,7 +19,7 @@ import avstream
 from avstream import api, errors
 from avstream.records import VideoFrame, Window
 from avstream.testing import MemorySource, ScriptedNarrator
-from tests.synth import make_movie
+from tests.synth import make_movie, with_siren
 
 RATE_HZ = 16_000
 OURS = ("avstream", "read", "model", "sink", "close", "capture")
@@ -27,7 +27,8 @@ OURS = ("avstream", "read", "model", "sink", "close", "capture")
 
 @pytest.fixture(scope="module")
 def movie(tmp_path_factory):
-    return make_movie(tmp_path_factory.mktemp("api") / "movie.mp4")
+    folder = tmp_path_factory.mktemp("api")
+    return with_siren(make_movie(folder / "silent.mp4", audio=False), folder / "movie.mp4")
 
 
 @pytest.fixture(scope="module")

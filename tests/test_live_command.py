@@ -12,17 +12,15 @@ import termios
 import time
 from contextlib import contextmanager
 
-import numpy as np
 import pytest
 from paho.mqtt import client as mqtt
 
 from avstream.commands.live import END_S, conclude
 from avstream.stream import Report
-from pipelines.sounds.synthesis import synthesize
 from tests.broker import Mosquitto
 from tests.command import avstream, avstream_process
 from tests.display import x_server
-from tests.synth import make_movie
+from tests.synth import make_movie, with_siren
 
 READY_S = 90.0  # for torch, on a busy machine
 
@@ -34,14 +32,7 @@ def movie(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def siren(movie, tmp_path_factory):
-    """The movie with a siren from 2 to 4 s, of which a listener is sure; of a tone it is at some moments only."""
-    folder, sound = tmp_path_factory.mktemp("siren"), np.zeros(8 * 16_000, np.float32)
-    sound[32_000:64_000] = synthesize("siren", 2.0, 16_000, np.random.default_rng(5))
-    sound.tofile(folder / "siren.f32")
-    raw = ["-f", "f32le", "-ar", "16000", "-ac", "1", "-i", folder / "siren.f32"]
-    out = ["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", folder / "siren.mp4"]
-    subprocess.run(["ffmpeg", "-v", "error", "-i", movie, *raw, *out], check=True)
-    return folder / "siren.mp4"
+    return with_siren(movie, tmp_path_factory.mktemp("siren") / "siren.mp4", duration_s=8.0)
 
 
 def command(*arguments):
