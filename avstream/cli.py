@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import signal
 import sys
@@ -21,7 +20,6 @@ from avstream.config import presets
 from avstream.errors import AvstreamError, ConfigError
 
 LETTING_GO_S = 0.4  # for threads that were asked to end
-M_ARENA_MAX, ARENAS = -8, 2  # of glibc's malloc.h
 EXAMPLES = """\
 examples:
   avstream file movie.mp4 --srt movie.srt    narrate a movie, with captions for any player
@@ -76,7 +74,6 @@ def entry() -> NoReturn:
     """The program: `main`, then the end of the process."""
     with suppress(OSError, ValueError, AttributeError):
         take_stderr(alone="--debug" not in sys.argv)
-    limit_arenas()
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is on its way to the end
     patient_until = time.monotonic() + LETTING_GO_S
@@ -91,14 +88,6 @@ def entry() -> NoReturn:
     # All is written and closed. Python's own way out takes a second to take torch down, and crashes when a model or a
     # device that hangs comes back in the middle of it.
     os._exit(code)
-
-
-def limit_arenas() -> None:
-    """Have all threads share two heaps. glibc gives each of them its own, and what it took for a moment stays there:
-    one live stream took 262 MiB instead of 233. Does nothing where there is another C library.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
 def take_stderr(*, alone: bool) -> None:

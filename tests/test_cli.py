@@ -4,7 +4,6 @@ import csv
 import itertools
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -253,33 +252,6 @@ cli.entry()
 """
     done = subprocess.run([sys.executable, "-c", program, *options], capture_output=True, text=True, timeout=TIMEOUT_S)
     assert (done.returncode, done.stderr) == (3, "avstream: last words\n")
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no arenas to limit")
-def test_threads_share_two_heaps():
-    """Each had its own, which kept what it once took."""
-    program = """
-import ctypes, threading
-from avstream import cli
-libc, allocated = ctypes.CDLL(None), threading.Barrier(9)
-libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p
-def allocate():
-    libc.malloc(ctypes.c_size_t(1000))
-    allocated.wait()
-    allocated.wait()
-def main():
-    for _ in range(8):
-        threading.Thread(target=allocate, daemon=True).start()
-    allocated.wait()
-    out = ctypes.c_void_p(libc.fdopen(1, b"w"))
-    libc.malloc_info(0, out)
-    libc.fflush(out)
-    return 0
-cli.main = main
-cli.entry()
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S)
-    assert done.returncode == 0 and done.stdout.count("<heap") == 2, done.stderr
 
 
 def test_a_full_disk_costs_the_file_and_not_the_run(tmp_path, movie):

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import platform
 import pty
 import select
 import signal
@@ -373,3 +374,35 @@ def test_several_streams_share_a_model(movie, tmp_path):
     assert any(item["sounds"] for item in one)
     assert not {sound["label"] for item in two for sound in item["sounds"]} & {"other", "alarm"}
     assert "one: " in done.stdout and "two: " in done.stdout
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no heaps to limit")
+@pytest.mark.parametrize(("streams", "heaps"), [(1, {2}), (4, {2}), (5, set(range(9, 99)))])
+def test_the_threads_of_a_few_streams_share_two_heaps(streams, heaps, movie, tmp_path):
+    """Each had its own, which kept what it once took; the threads of many wait for each other at two."""
+    (tmp_path / "home.yaml").write_text(
+        "streams:\n" + "".join(f"  s{n}: {{camera: {movie}, realtime: true}}\n" for n in range(streams))
+    )
+    program = """
+import asyncio, ctypes, sys, threading
+from avstream import loop
+from avstream.cli import entry
+libc, allocated = ctypes.CDLL(None), threading.Barrier(9)
+libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p
+def allocate():
+    libc.malloc(ctypes.c_size_t(1000))
+    allocated.wait()
+    allocated.wait()
+async def run(*_, **__):
+    for _ in range(8):
+        threading.Thread(target=allocate, daemon=True).start()
+    allocated.wait()
+    libc.malloc_info(0, out := ctypes.c_void_p(libc.fdopen(1, b"w")))
+    libc.fflush(out)
+    allocated.wait()
+loop.run = run
+sys.argv = ["avstream", "live", "--config", "home.yaml"]
+entry()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.stdout.count("<heap") in heaps, done.stderr

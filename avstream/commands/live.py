@@ -30,7 +30,7 @@ from avstream.errors import ConfigError
 from avstream.events import BEGIN, Rules, parse_thresholds
 from avstream.listeners.names import labels_of
 from avstream.vocabulary import HOME, PARENTS
-from avstream.workers import NoAnswerError, within
+from avstream.workers import NoAnswerError, share_heaps, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,8 +141,11 @@ def narrate(options: argparse.Namespace) -> int:
 
     from avstream import loop
     from avstream.sinks.live_terminal import StatusBoard
+    from avstream.stream import FEW
 
     home = home_of(options)
+    if len(home.streams) <= FEW:  # the threads of many wait for each other there, and windows are dropped
+        share_heaps()
     settings = settings_of(options, home.preset)
     board = StatusBoard(Console(stderr=any(stream.jsonl == "-" for stream in home.streams), highlight=False))
     rules = {stream.name: stream.rules() for stream in home.streams}
