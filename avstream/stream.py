@@ -92,8 +92,9 @@ class Report:
 class Stream:
     """One source on its way to its sinks. `shared` sinks are not closed at its end. Raises ConfigError for the hop.
 
-    Live, it may be the `place`, from 0 on, `of` several: their windows then end at different moments of the hop. Of
-    a few, a sound that begins has a window end HEARD_S after its onset, whatever the hop.
+    Live, it may be the `place`, from 0 on, `of` several: they start at different moments of the hop, so that their
+    windows don't all end at one. Of a few, a sound that begins has a window end HEARD_S after its onset, whatever the
+    hop.
     """
 
     def __init__(
@@ -121,11 +122,10 @@ class Stream:
         self._hop_s = hop_s
         self._windower = Windower(
             hop_s=hop_s,
-            start_s=start_s,
+            start_s=start_s + hop_s * place / of,
             has_audio=source.info.has_audio,
             has_video=source.info.has_video,
             newest=self.is_live,
-            phase_s=hop_s * place / of,
         )
         self._room, self._stopped = threading.Semaphore(WINDOWS_AHEAD), False
         self._tracker, self._caution = EventTracker(self.name, self.rules, corrects=self.is_live), Caution()

@@ -3,7 +3,8 @@
 Sound is the clock. A window closes once sound has passed its end, so that there is surely more to come, and
 the pictures have reached it too; neither waits for the other longer than `wait_s`. However the stream is cut
 into pieces, the windows are the same, bit for bit, while the two streams come within `wait_s` of each other.
-A live source also sends watermarks: a window whose end they have passed closes with what has come.
+A live source also sends watermarks: a window whose end they have passed closes with what has come. And live, no
+window waits for a picture that is not due before its end; one that comes early all the same is in the next window.
 
 Sound is placed by its time stamps, but a chunk within JITTER_S of where the last one ended goes right there:
 stamps are rounded, and a sample too many or too few would click. A larger hole stays silent and is counted in
@@ -44,9 +45,6 @@ _streams = itertools.count(1)
 class Windower:
     """Windows [start_s + k hop_s, start_s + k hop_s + window_s) of one stream, each sample-exact, in order.
 
-    `phase_s`, less than a hop, is by how much the windows after the first come later, so that those of many streams
-    don't all end at one moment.
-
     `wait_s` (seconds of stream) is how long a window waits for the slower of sound and picture: generous, for
     files, whose packets may come far apart. Memory holds window_s + wait_s at most. With `newest` a window's focus is
     its last hop: what is said is of now, with less to go by than in the middle.
@@ -63,7 +61,6 @@ class Windower:
         has_video: bool,
         wait_s: float = 5.0,
         newest: bool = False,
-        phase_s: float = 0.0,
     ) -> None:
         if not (math.isfinite(window_s) and window_s > 0):
             raise ConfigError(f"{window_s:g} s", expected="a window longer than 0 s")
@@ -75,14 +72,12 @@ class Windower:
         if not self._hop:
             raise ConfigError(f"{hop_s:g} s", expected="a hop of at least a microsecond")
         self._has_audio, self._has_video = has_audio, has_video
-        if not 0 <= phase_s < hop_s:
-            raise ConfigError(f"{phase_s:g} s", expected=f"a phase of 0 s or more, below the hop of {hop_s:g} s")
         self._newest, self._stream = newest, next(_streams)
         self._later = min(LATER_S, self._hop / 4, (self._window - self._hop) / 2)  # so that no sound is between two
         self._tail_s = 0.0 if newest else TAIL_S
         self._before = (self._window - self._hop) * (1 if newest else Fraction(1, 2))  # in a window, of its focus
         self._index, self._at = 0, Fraction(0)  # the next window, and where it begins after the start
-        self._grid = Fraction(phase_s).limit_denominator(1_000_000)  # where the next one of the grid does
+        self._grid = Fraction(0)  # where the next one of the grid does
         self._last_at: Fraction | None = None  # where the one before did
         self._wanted: Fraction | None = None  # where a window is to end, after the start
         self._sound = _Sound(self._start)
@@ -91,6 +86,7 @@ class Windower:
         self._mark_s = -math.inf  # the latest watermark
         self._picture_s: float | None = None  # time of the latest picture, and how long after the one before it
         self._picture_step = hop_s
+        self._moved_s, self._due_s = math.inf, -math.inf  # time of the latest motion frame, and when the next is due
         self._plan()
 
     def push(self, item: StreamItem) -> list[Window]:
@@ -153,6 +149,8 @@ class Windower:
         if self._picture_s is not None and frame.time_s > self._picture_s:
             self._picture_step = max(0.001, min(frame.time_s - self._picture_s, 1.0))
         self._picture_s = frame.time_s if self._picture_s is None else max(self._picture_s, frame.time_s)
+        if isinstance(frame, MotionFrame):
+            self._due_s, self._moved_s = frame.time_s + (frame.time_s - self._moved_s), frame.time_s
         if frame.time_s >= self._begin_s:
             kept: list[Any] = self._motion if isinstance(frame, MotionFrame) else self._frames
             kept.append(frame)
@@ -184,8 +182,8 @@ class Windower:
             return seen_s > self._tail_s
         heard = self._sound.filled - self._past  # samples past its end
         if heard > self._tail_count:
-            patient = not self._has_video or seen_s >= 0
-            return patient or heard > self._wait_s * self._sound.rate_hz
+            is_seen = seen_s >= 0 or (self._newest and self._due_s >= self._end_s)
+            return not self._has_video or is_seen or heard > self._wait_s * self._sound.rate_hz
         return seen_s > self._wait_s
 
     def _end(self, end_s: float | None) -> Fraction:

@@ -318,7 +318,7 @@ def test_live_windows_speak_for_their_newest_hop():
 
 def test_a_live_window_waits_for_no_more_than_its_end():
     """Narrated pictures come twice a second, and the next one may be half a second away; motion frames show enough."""
-    windower = Windower(has_audio=True, has_video=True, newest=True, phase_s=0.3)
+    windower = Windower(has_audio=True, has_video=True, newest=True, start_s=0.3)
     closed_at_s = {}
     for k in range(1000):
         now_s, ends = k / 100, []
@@ -328,8 +328,26 @@ def test_a_live_window_waits_for_no_more_than_its_end():
             ends += windower.push(MotionFrame(now_s, np.zeros((2, 2), np.uint8)))
         ends += windower.push(AudioChunk(now_s, 1000, np.zeros((1, 10), np.float32)))
         closed_at_s |= {window.end_s: now_s for window in ends}
-    assert list(closed_at_s) == pytest.approx([3, 3.3, 4.3, 5.3, 6.3, 7.3, 8.3, 9.3])
-    assert all(0 <= closed_s - end_s <= 0.04 for end_s, closed_s in closed_at_s.items())
+    assert list(closed_at_s) == pytest.approx([3.3, 4.3, 5.3, 6.3, 7.3, 8.3, 9.3])
+    assert all(0 <= closed_s - end_s <= 0.01 for end_s, closed_s in closed_at_s.items())
+
+
+@pytest.mark.parametrize("fps", [5, 10, 12, 30])
+def test_a_live_window_does_not_wait_for_a_picture_that_is_due_after_its_end(fps):
+    windower, closed_at_s = Windower(has_audio=True, has_video=True, newest=True, start_s=0.33), {}
+    for k in range(1000):
+        now_s, windows = k / 100, windower.push(AudioChunk(k / 100, 1000, np.zeros((1, 10), np.float32)))
+        if k * fps // 100 != (k - 1) * fps // 100:
+            windows += windower.push(VideoFrame(now_s, np.zeros((2, 2, 3), np.uint8)))
+            windows += windower.push(MotionFrame(now_s, np.zeros((2, 2), np.uint8)))
+        closed_at_s |= {window.end_s: now_s for window in windows}
+        for window in windows:
+            assert (
+                window.end_s - window.motion[-1].time_s <= 1.5 / fps
+                and window.end_s - window.frames[-1].time_s <= 1.5 / fps
+            )
+    assert len(closed_at_s) == 7
+    assert all(0 <= closed_s - end_s <= 0.02 for end_s, closed_s in closed_at_s.items())
 
 
 def with_wanted(sound: np.ndarray, wanted: list[float], size: int, **options) -> list[Window]:
@@ -354,11 +372,11 @@ def test_wanted_windows_come_and_nothing_is_lost(seed):
     rng = np.random.default_rng(seed)
     sound = noise(20, seed=seed)
     wanted = [round(float(t), 3) for t in 4 + np.cumsum(rng.uniform(1, 4, 5))]
-    options = {"hop_s": float(rng.choice([0.25, 1.0, 2.0, 2.8, 3.0])), "phase_s": float(rng.uniform(0, 0.24))}
+    options = {"hop_s": float(rng.choice([0.25, 1.0, 2.0, 2.8, 3.0])), "start_s": int(rng.integers(240)) / 1000}
     closed = with_wanted(sound, wanted, int(rng.integers(100, 1200)), **options)
     foci = [(window.focus_start_s, window.focus_end_s) for window in closed]
     later_s = min(0.25, options["hop_s"] / 4, (3 - options["hop_s"]) / 2)
-    assert foci[0][0] == 0 and foci[-1][1] == pytest.approx(20)
+    assert foci[0][0] == options["start_s"] and foci[-1][1] == pytest.approx(20)
     assert all(a[1] == pytest.approx(b[0], abs=1e-9) for a, b in pairwise(foci)), "foci tile the stream"
     assert all(later_s < end - start <= options["hop_s"] + 2 * later_s + 1e-6 for start, end in foci[1:-1])
     assert all(window.start_s - 1e-9 <= window.focus_start_s for window in closed), "no sound is in no window"
@@ -375,13 +393,6 @@ def test_a_wanted_window_comes_between_two_of_the_grid_or_instead_of_one():
     assert ends(with_wanted(noise(12), [7.2], 400)) == [3, 4, 5, 6, 7.2, 8, 9, 10, 11, 12], "one waits for it"
     assert ends(with_wanted(noise(12), [6.85], 400)) == [3, 4, 5, 6, 6.85, 8, 9, 10, 11, 12], "one is too near"
     assert ends(with_wanted(noise(12), [2.0], 400)) == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "the first has its time"
-
-
-def test_a_phase_makes_the_windows_after_the_first_come_later():
-    assert ends(with_wanted(noise(8), [], 400, phase_s=0.5)) == [3, 3.5, 4.5, 5.5, 6.5, 7.5, 8]
-    assert ends(with_wanted(noise(8), [], 400, phase_s=0.125)) == [3, 4.125, 5.125, 6.125, 7.125, 8]
-    with pytest.raises(ConfigError, match="phase"):
-        Windower(has_audio=True, has_video=False, hop_s=0.5, phase_s=0.5)
 
 
 def test_the_windows_of_a_movie_are_where_they_are():
