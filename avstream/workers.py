@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 T = TypeVar("T")
 M_ARENA_MAX, HEAPS = -8, 2  # of glibc's malloc.h
 
@@ -26,6 +28,14 @@ def share_heaps() -> None:
     """
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
+
+
+def without_pools() -> None:
+    """Have numpy and OpenCV, if it is not loaded yet, work on the thread that calls them: arrays and pictures are small
+    here, and the pools' idle threads spin, which cost a seventh of a movie's CPU time.
+    """
+    threadpool_limits(1, user_api="blas")
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
 class NoAnswerError(Exception):

@@ -254,6 +254,20 @@ cli.entry()
     assert (done.returncode, done.stderr) == (3, "avstream: last words\n")
 
 
+def test_numpy_and_opencv_start_no_threads_that_spin():
+    program = """
+from avstream import cli
+def main():
+    import cv2, threadpoolctl
+    print({pool["num_threads"] for pool in threadpoolctl.threadpool_info()}, cv2.getNumThreads())
+    return 0
+cli.main = main
+cli.entry()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (done.stdout, done.stderr) == ("{1} 1\n", "")
+
+
 def test_a_full_disk_costs_the_file_and_not_the_run(tmp_path, movie):
     """A file size limit stands for the full disk: the same error comes back from write()."""
     code = (

@@ -10,8 +10,10 @@ import av.error
 from av.stream import Disposition
 
 from avstream.errors import SourceError
+from avstream.workers import cores
 
 DAMAGE = (av.error.FFmpegError, ValueError, OverflowError)  # what PyAV raises for packets that make no sense
+MOST_THREADS = 16  # as many as libav would take
 MOST_PIXELS = 8192 * 8192  # a larger picture is a damaged header, and would fill the memory
 NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
@@ -59,6 +61,7 @@ def choose_stream(container: Any, kind: str) -> Any:
     best = container.streams.best(kind)
     chosen = best if best in usable else usable[0]
     chosen.thread_type = "AUTO"
+    chosen.codec_context.thread_count = min(cores(), MOST_THREADS)  # libav's own choice is one more, in vain
     if kind == "video":
         chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return chosen
