@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from avstream.errors import SourceError
+from avstream.sources.frames import SHOWN_SIDE
 from avstream.sources.live import camera
 from avstream.sources.live.camera import CameraFeed
 from tests.synth import make_movie
@@ -44,8 +45,10 @@ def test_pictures_are_upright_rgb_and_stamped(tmp_path):
     assert 1 <= len(pictures) <= 25  # the oldest are dropped
     assert all(began_s <= picture.monotonic_s <= time.monotonic() for picture in pictures)
     assert np.all(np.diff([picture.monotonic_s for picture in pictures]) > 0)
-    assert pictures[-1].rgb.shape == (240, 320, 3)
-    assert pictures[-1].rgb[20, 20].min() > 240 and pictures[-1].rgb[200, 300].max() < 40
+    rgb, gray = pictures[-1].rgb(SHOWN_SIDE), pictures[-1].gray(160)
+    assert rgb.shape == (240, 320, 3) and gray.shape == (120, 160)
+    assert rgb[20, 20].min() > 240 and rgb[200, 300].max() < 40
+    assert gray[10, 10] > 240 and gray[100, 150] < 40
 
 
 def test_colors_keep_their_order(tmp_path):
@@ -54,7 +57,7 @@ def test_colors_keep_their_order(tmp_path):
     for _ in range(5):
         writer.write(np.full((120, 160, 3), (0, 0, 255), np.uint8))  # blue, green, red
     writer.release()
-    red, _, blue = next(iter(CameraFeed(str(path)))).rgb[60, 80]
+    red, _, blue = next(iter(CameraFeed(str(path)))).rgb(SHOWN_SIDE)[60, 80]
     assert red > 200 and blue < 60
 
 

@@ -11,7 +11,7 @@ import pytest
 from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, MotionFrame, VideoFrame, Watermark
 from avstream.sources.live import supervision
-from avstream.sources.live.capture import CapturedPicture
+from avstream.sources.live.camera import CameraPicture
 from avstream.sources.live.source import LiveSource
 from avstream.sources.live.supervision import Supervisor
 from tests.pulse import pulse_server
@@ -299,11 +299,23 @@ class Flaky:
         return {"damaged packets": 2}
 
     def __iter__(self):
-        yield CapturedPicture(time.monotonic(), np.zeros((2, 2, 3), np.uint8))
+        yield CameraPicture(time.monotonic(), np.zeros((2, 2, 3), np.uint8))
         raise SourceError("gone")
 
     def close(self):
         pass
+
+
+def test_pictures_that_make_no_sense_are_counted():
+    class Odd(CameraPicture):
+        def rgb(self, max_side):
+            raise ValueError("no such pixels")
+
+    source, now_s = LiveSource(camera="0", microphone="none"), time.monotonic()
+    for picture in (Odd(now_s, np.zeros((2, 2, 3), np.uint8)), CameraPicture(now_s + 1, np.zeros((2, 2, 3), np.uint8))):
+        source._take(picture)
+    assert "1 pictures were of a kind that can't be read" in source.warnings[0]
+    assert source.latest().rgb.shape == (2, 2, 3)
 
 
 def test_pauses_grow_and_end_after_good_times(monkeypatch):

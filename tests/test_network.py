@@ -13,9 +13,11 @@ import pytest
 from avstream.errors import SourceError
 from avstream.sources import address
 from avstream.sources.address import explain
+from avstream.sources.frames import SHOWN_SIDE
 from avstream.sources.live import network
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.clocks import ArrivalClock, PlaybackClock
+from avstream.sources.live.decoding import DecodedPicture
 from avstream.sources.live.network import NetworkFeed
 from tests.rtsp_server import rtsp_camera
 from tests.stream_servers import hls, sending, tcp, web
@@ -54,7 +56,7 @@ def pieces_of(items):
 def flashes(items):
     """When the white square came, seconds of time.monotonic()."""
     pictures = pictures_of(items)
-    lit = [p.rgb[: p.rgb.shape[0] // 3, : p.rgb.shape[1] // 3].mean() > 128 for p in pictures]
+    lit = [g[: g.shape[0] // 3, : g.shape[1] // 3].mean() > 128 for g in (p.gray(SHOWN_SIDE) for p in pictures)]
     return [p.monotonic_s for p, before, now in zip(pictures[1:], lit, lit[1:], strict=False) if now and not before]
 
 
@@ -142,8 +144,9 @@ def test_who_joins_late_sees_no_garbage(tmp_path):
     with sending(movie, coding="-c:v libx264 -preset ultrafast -g 75 -c:a copy") as sender:
         time.sleep(0.7)  # into the first group of pictures
         items = read(NetworkFeed(sender.url), until=lambda items: len(pictures_of(items)) > 10)
-    shown = [picture.rgb.astype(int) for picture in pictures_of(items)]
-    assert shown and all(np.abs(rgb - 32).max() < 10 for rgb in shown)  # the plain dark gray of the movie
+    pictures = pictures_of(items)
+    assert pictures and all(np.abs(picture.rgb(SHOWN_SIDE) - 32.0).max() < 10 for picture in pictures)  # dark gray
+    assert all(np.abs(picture.gray(SHOWN_SIDE) - 32.0).max() < 10 for picture in pictures)
 
 
 def test_what_changes_in_the_middle(tmp_path):
@@ -155,7 +158,7 @@ def test_what_changes_in_the_middle(tmp_path):
     with tcp(data, bytes_a_second=len(data) / 5) as url, suppress(SourceError):
         for item in NetworkFeed(url):
             came.append((time.monotonic(), item))
-    assert {picture.rgb.shape[:2] for picture in pictures_of(came)} == {(240, 320), (360, 640)}
+    assert {picture.rgb(SHOWN_SIDE).shape[:2] for picture in pictures_of(came)} == {(240, 320), (360, 640)}
     assert all(-0.1 <= at_s - item.monotonic_s <= 3.0 for at_s, item in came)
     sound_s = sum(piece.samples.shape[1] / piece.rate_hz for piece in pieces_of(came))
     assert sound_s > 3.5
@@ -178,7 +181,7 @@ def test_one_kind_is_enough(tmp_path, monkeypatch, pictures, sound):
         items = read(feed, until=lambda items: len(items) > 20)
     assert feed.has_sound is sound
     assert [] == feed.lacks if sound else "has no sound" in feed.lacks[0].found
-    assert {type(item) for _, item in items} == {CapturedPicture if pictures else CapturedSound}
+    assert {type(item) for _, item in items} == {DecodedPicture if pictures else CapturedSound}
 
 
 def test_a_slow_reader_is_never_late(movie):

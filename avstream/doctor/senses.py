@@ -59,6 +59,7 @@ def camera(address: str) -> Check:
     """A first picture, and whether there is sound, of an address or a camera's number."""
     from avstream.redact import hide
     from avstream.sources.address import is_device
+    from avstream.sources.frames import SHOWN_SIDE
     from avstream.sources.live.camera import CameraFeed
     from avstream.sources.live.capture import CapturedPicture
     from avstream.sources.live.network import NetworkFeed
@@ -68,7 +69,7 @@ def camera(address: str) -> Check:
     try:
         for item in feed:
             if isinstance(item, CapturedPicture):
-                height, width = item.rgb.shape[:2]
+                height, width = item.rgb(SHOWN_SIDE).shape[:2]
                 sound = ", with sound" if getattr(feed, "has_sound", False) else ", without sound"
                 took_s = time.monotonic() - began_s
                 return Check(name, True, f"{width}x{height}, first picture after {took_s:.1f} s{sound}")

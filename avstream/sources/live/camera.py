@@ -6,13 +6,17 @@ import os
 import sys
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from avstream.errors import SourceError
 from avstream.sources.devices import MAY_READ
+from avstream.sources.frames import shrunk
 from avstream.sources.live.capture import CapturedPicture
 from avstream.sources.live.pump import Pump
 
@@ -23,6 +27,21 @@ SIZE = (1280, 720)  # what is asked for; the driver takes the nearest it has
 BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}
 
 _hung: dict[str, Pump[CapturedPicture]] = {}  # device -> who hung in its driver when last seen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraPicture(CapturedPicture):
+    """A picture as OpenCV gives it: BGR uint8 (H, W, 3)."""
+
+    bgr: NDArray[np.uint8]
+
+    def rgb(self, max_side: int) -> NDArray[np.uint8]:
+        """See CapturedPicture."""
+        return np.asarray(cv2.cvtColor(shrunk(self.bgr, max_side), cv2.COLOR_BGR2RGB), np.uint8)
+
+    def gray(self, max_side: int) -> NDArray[np.uint8]:
+        """See CapturedPicture."""
+        return np.asarray(cv2.cvtColor(shrunk(self.bgr, max_side), cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 class CameraFeed:
@@ -83,7 +102,7 @@ class CameraFeed:
                     raise SourceError(f"{self.name} was lost", "check its plug and its cable")
                 stamp_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # V4L2's are of the monotonic clock
                 plausible = 0 <= arrival_s - stamp_s < PLAUSIBLE_S
-                yield CapturedPicture(stamp_s if plausible else arrival_s, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+                yield CameraPicture(stamp_s if plausible else arrival_s, np.asarray(bgr, np.uint8))
         finally:
             capture.release()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,11 +12,21 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CapturedPicture:
-    """An upright picture, uint8 (H, W, 3), and when it was taken: seconds of time.monotonic()."""
+class CapturedPicture(ABC):
+    """A picture, and when it was taken: seconds of time.monotonic().
+
+    Most pictures are only looked at for motion, so what is wanted is made when it is asked for, from any thread.
+    """
 
     monotonic_s: float
-    rgb: NDArray[np.uint8]
+
+    @abstractmethod
+    def rgb(self, max_side: int) -> NDArray[np.uint8]:
+        """Upright RGB uint8 (H, W, 3), no side over `max_side`. Raises one of `container.DAMAGE` if that fails."""
+
+    @abstractmethod
+    def gray(self, max_side: int) -> NDArray[np.uint8]:
+        """The same in gray levels, uint8 (H, W)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
 
 from avstream.sources.container import DAMAGE
-from avstream.sources.frames import SHOWN_SIDE, Sounds, upright
+from avstream.sources.frames import Sounds, gray_upright, upright
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.clocks import ArrivalClock, PlaybackClock
 
@@ -49,6 +51,22 @@ class Arrived:
     taken_s: float | None = None  # by the sender's wall clock, on our clock
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedPicture(CapturedPicture):
+    """A frame as libav gives it; `aspect` is a pixel's width over its height."""
+
+    frame: Any
+    aspect: Any
+
+    def rgb(self, max_side: int) -> NDArray[np.uint8]:
+        """See CapturedPicture."""
+        return upright(self.frame, VideoReformatter(), max_side=max_side, aspect=self.aspect)
+
+    def gray(self, max_side: int) -> NDArray[np.uint8]:
+        """See CapturedPicture."""
+        return gray_upright(self.frame, VideoReformatter(), max_side=max_side, aspect=self.aspect)
+
+
 class Decoder:
     """Turns the packets of one connection into pictures and sound.
 
@@ -61,7 +79,7 @@ class Decoder:
         self.failed_in_a_row = 0
         self._wait = wait
         self._arrivals, self._playback = ArrivalClock(), PlaybackClock()
-        self._sounds, self._scaler = Sounds(start_s=0.0, end_s=math.inf), VideoReformatter()
+        self._sounds = Sounds(start_s=0.0, end_s=math.inf)
         self._first_s = math.inf
         self._needs_key, self._keyless_since_s, self._began = True, math.inf, False
 
@@ -131,8 +149,7 @@ class Decoder:
     def _items(self, track: Track, frame: Any, time_s: float) -> Iterator[CapturedPicture | CapturedSound]:
         try:
             if track.kind == "video":
-                rgb = upright(frame, self._scaler, max_side=SHOWN_SIDE, aspect=track.aspect)
-                yield CapturedPicture(time_s, rgb)
+                yield DecodedPicture(time_s, frame, track.aspect)
             else:
                 for chunk in self._sounds.take(time_s, frame):
                     yield CapturedSound(chunk.start_s, chunk.rate_hz, chunk.samples)

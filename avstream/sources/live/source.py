@@ -10,12 +10,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from avstream.errors import ConfigError, SourceError
 from avstream.records import (
@@ -30,7 +27,7 @@ from avstream.records import (
 )
 from avstream.redact import hide
 from avstream.sources.address import is_device, is_url, stream_name
-from avstream.sources.container import check_file
+from avstream.sources.container import DAMAGE, check_file
 from avstream.sources.frames import (
     MOTION_RATE_HZ,
     PICTURE_RATE_HZ,
@@ -39,7 +36,6 @@ from avstream.sources.frames import (
     SOUND_GAP_S,
     AtMost,
     OnePerSlot,
-    shrunk,
     trimmed,
 )
 from avstream.sources.live.camera import CameraFeed
@@ -117,6 +113,8 @@ class LiveSource:
     def warnings(self) -> list[str]:
         """What was lost so far, counted, one sentence each; empty when all is well."""
         found = [warning for one in self._supervisors for warning in one.warnings]
+        if self._pictures.damaged:
+            found.append(f"{self._pictures.damaged} pictures were of a kind that can't be read")
         if self._inbox.pictures_dropped:
             found.append(f"{self._inbox.pictures_dropped} pictures were dropped, as nobody took them in time")
         if self._inbox.sound_dropped_s:
@@ -135,8 +133,11 @@ class LiveSource:
         return time.monotonic() - self._origin_s if self._origin_s else 0.0
 
     def latest(self) -> VideoFrame | None:
-        """The newest picture, no side over SHOWN_SIDE, at the rate of the camera; None before the first."""
-        return self._pictures.latest
+        """The newest picture, no side over SHOWN_SIDE, at the rate of the camera; None before the first.
+
+        For one thread at a time.
+        """
+        return self._pictures.latest()
 
     def close(self) -> None:
         """End the iteration and let go of the devices; one that hangs is left behind after about a second."""
@@ -184,7 +185,7 @@ class LiveSource:
     def _take(self, item: CapturedPicture | CapturedSound) -> None:
         """Take what a feed gives, on its thread. Only one feed gives pictures and only one sound."""
         if isinstance(item, CapturedPicture):
-            for picture in self._pictures.take(item.monotonic_s - self._origin_s, item.rgb):
+            for picture in self._pictures.take(item.monotonic_s - self._origin_s, item):
                 self._inbox.put_picture(picture)
             return
         for piece in self._steady.push(item):
@@ -194,28 +195,41 @@ class LiveSource:
 
 
 class _Pictures:
-    """Each picture of a camera made into the one to show, and now and then one to narrate and one for motion."""
+    """Of the pictures of a camera now and then one to narrate and one for motion, and the newest to show if asked."""
 
     def __init__(self) -> None:
-        self.latest: VideoFrame | None = None
+        self.damaged = 0
+        self._newest: tuple[float, CapturedPicture] | None = None
+        self._shown: VideoFrame | None = None
         self._seen_s = -1.0
         self._narrated, self._motion = OnePerSlot(PICTURE_RATE_HZ), AtMost(MOTION_RATE_HZ)
 
-    def take(self, time_s: float, rgb: NDArray[np.uint8]) -> list[VideoFrame | MotionFrame]:
+    def take(self, time_s: float, picture: CapturedPicture) -> list[VideoFrame | MotionFrame]:
         """What to pass on of a picture, its times ever rising."""
         if time_s < 0 or time_s <= self._seen_s:
             return []
         self._seen_s = time_s
-        shown = shrunk(rgb, SHOWN_SIDE)
-        self.latest = VideoFrame(time_s, shown)
         made: list[VideoFrame | MotionFrame] = []
-        if self._narrated.wants(time_s):
-            self._narrated.took(time_s)
-            made.append(VideoFrame(time_s, shrunk(shown, PICTURE_SIDE)))
-        if self._motion.wants(time_s):
-            self._motion.took(time_s)
-            made.append(MotionFrame(time_s, cv2.cvtColor(shrunk(shown, MOTION_SIDE), cv2.COLOR_RGB2GRAY)))
+        try:
+            if self._narrated.wants(time_s):
+                made.append(VideoFrame(time_s, picture.rgb(PICTURE_SIDE)))
+                self._narrated.took(time_s)
+            if self._motion.wants(time_s):
+                made.append(MotionFrame(time_s, picture.gray(MOTION_SIDE)))
+                self._motion.took(time_s)
+        except DAMAGE:
+            self.damaged += 1
+            return []
+        self._newest = time_s, picture
         return made
+
+    def latest(self) -> VideoFrame | None:
+        """The newest picture, as large as people are shown it."""
+        newest = self._newest
+        if newest is not None and (self._shown is None or self._shown.time_s != newest[0]):
+            with suppress(*DAMAGE):
+                self._shown = VideoFrame(newest[0], newest[1].rgb(SHOWN_SIDE))
+        return self._shown
 
 
 class _Inbox:
