@@ -30,6 +30,7 @@ OPEN_S = 8.0  # a camera may take a while to answer, and as long again to send w
 SILENCE_S = 3.0  # libav gives up after up to twice as long
 TRACK_SILENCE_S = 10.0  # when the sound goes on and the picture doesn't, or the other way round
 MOST_PACKETS = 2000
+FILE_PACKETS = 100  # of a file, which waits: more would only have all of it read at the start
 PACKETS_AHEAD = 64  # of a file whose picture and sound lie apart
 OPTIONS = {
     "rtsp_transport": "tcp",
@@ -60,8 +61,9 @@ class NetworkFeed:
         self._wanted = ["video", "audio"] if sound else ["video"]
         self._stop = threading.Event()
         self._decoder = Decoder(lambda seconds: self._stop.wait(max(0.0, seconds)))
+        most = FILE_PACKETS if self._is_file else MOST_PACKETS
         self._pump: Pump[Arrived] = Pump(
-            self._packets(), name=f"read {self.name}", most=MOST_PACKETS, first_s=4 * OPEN_S + 2.0, silence_s=SILENCE_S
+            self._packets(), name=f"read {self.name}", most=most, first_s=4 * OPEN_S + 2.0, silence_s=SILENCE_S
         )
 
     @property
