@@ -118,29 +118,36 @@ def _apart(before: _Picture, now: _Picture) -> Step:
 def _step(before: _Picture, now: _Picture) -> Step:
     gain = _gain(before.means, now.means)
     earlier = before.gray if abs(gain - 1) < 0.004 else cv2.convertScaleAbs(before.gray, alpha=gain)
-    cells, pose = _difference(earlier, now.gray), np.eye(2, 3)
-    if _ranked(cells, 0.67) > STILL and (found := _camera(before.half, now.half)) is not None:
+    slow = NORMAL_STEP_S / (now.time_s - before.time_s)
+    cells, pose, leaps = _difference(earlier, now.gray), np.eye(2, 3), False
+    ordered = np.sort(cells, axis=None)
+    if _at(ordered, 0.67) > STILL and (found := _camera(before.half, now.half)) is not None:
         followed = _difference(_moved(earlier, found), now.gray)
         inside = _moved(np.ones_like(cells), _in_cells(found)) > 0.99  # what was not in view before is no motion
         if inside.mean() > 0.5 and followed[inside].mean() < 0.93 * cells[inside].mean():
             cells, pose = np.where(inside, followed, np.float32(0)), found
-    slow = NORMAL_STEP_S / (now.time_s - before.time_s)
-    cut = _is_cut(cells, before.means, now.means) or _leap_px(pose, now.gray.shape) * min(1.0, slow) > LEAP_PX
-    cells = cells * np.float32(slow)
-    return Step(before.time_s, now.time_s, cells, pose, _ranked(cells, MOST), cut)
+            ordered = np.sort(cells, axis=None)
+            leaps = _leap_px(pose, now.gray.shape) * min(1.0, slow) > LEAP_PX
+    cut = leaps or (_at(ordered, 0.95) >= CUT and _is_cut(cells, before.means, now.means))
+    return Step(before.time_s, now.time_s, cells * np.float32(slow), pose, _at(ordered, MOST) * slow, cut)
+
+
+def _at(ordered: NDArray[np.floating], share: float) -> float:
+    """The one of sorted values (n,) that a share of all do not exceed."""
+    return float(ordered[min(ordered.size - 1, int(share * ordered.size))])
 
 
 def _ranked(values: NDArray[np.floating], share: float = 0.5) -> float:
-    """The value that a share of all do not exceed: numpy's median takes ten times as long on so few."""
-    return float(np.sort(values, axis=None)[min(values.size - 1, int(share * values.size))])
+    """The same of any values: numpy's median takes ten times as long on so few."""
+    return _at(np.sort(values, axis=None), share)
 
 
 def _gain(before: Cells, now: Cells) -> float:
     """The change of the light on most of the picture, as a factor; 1 where it is black."""
     lit = (before > 6) & (now > 3)
-    if lit.mean() < 0.25:
+    if np.count_nonzero(lit) < 0.25 * lit.size:
         return 1.0
-    return float(np.clip(_ranked(now[lit] / before[lit]), 0.3, 3))
+    return min(3.0, max(0.3, _ranked(now[lit] / before[lit])))
 
 
 def _difference(before: Gray, now: Gray) -> Cells:
@@ -182,9 +189,10 @@ def _camera(before: Gray, now: Gray) -> NDArray[np.float64] | None:
 
 
 def _is_cut(cells: Cells, before: Cells, now: Cells) -> bool:
-    """Whether most of the picture is another one: it differs by as much as its parts differ from each other."""
-    if _ranked(cells, 0.95) < CUT:
-        return False
+    """Whether most of the picture is another one: it differs by as much as its parts differ from each other.
+
+    Where 95 % of the cells change less than CUT, that need not be asked.
+    """
     lit = np.maximum(before, now) > DARK  # bars and night are black before and after
     if lit.mean() < 0.1:
         return False
