@@ -23,7 +23,7 @@ from pipelines.sounds.vocabulary import LEFT_OUT
 REPO = Path(__file__).resolve().parent.parent
 BUNDLE = REPO / "avstream" / "models" / "nano" / "listener"
 STAGES = ("prepare", "pool", "base", "distil", "groups", "final", "calibrate")
-MINUTES = {"base": 62.0, "distil": 55.0, "groups": 6.0, "final": 15.0}
+MINUTES = {"base": 62.0, "distil": 135.0, "groups": 6.0, "final": 15.0}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -41,7 +41,7 @@ Row = dict[str, object]
 VARIANTS = 6  # of each sound's mels: as recorded, and five times as heard elsewhere
 BASE_RATE, DISTIL_RATE, FINE_RATE = (2.5e-3, 5e-4), (1.5e-3, 5e-6), (6e-4, 5e-6)
 BASE_UNKNOWN, FINE_UNKNOWN = 6.0, 18.0  # how often an unknown sound is drawn, a label counting 1
-FINE_BEGUN = 0.3  # of the sounds of crops have just begun, as in live windows
+BEGUN = 0.3  # of the sounds of crops have just begun, as in live windows; not yet in `base`
 SURE = 0.6  # an unlabelled recording that the teacher knows so surely is not taken for unknown
 GROUNDS, SUREST = 60, 0.9  # windows of each made ground; no threshold is raised further
 OUTSIDE = frozenset(outside_kinds())
@@ -143,7 +143,7 @@ def known_to(teacher: Teacher | None, stores: list[Sounds]) -> set[str]:
 
 
 def learn(run: Run, name: str, minutes: float, without: Callable[[Row], bool], start: str | None = None,
-          rate: tuple[float, float] = FINE_RATE, unknown: float = FINE_UNKNOWN, begun: float = FINE_BEGUN,
+          rate: tuple[float, float] = FINE_RATE, unknown: float = FINE_UNKNOWN, begun: float = BEGUN,
           deeper: bool = False) -> bool:  # fmt: skip
     """Train one network for `minutes`, on all rows but those `without`; True when complete, False when stopped.
 
@@ -218,7 +218,7 @@ def base(run: Run, minutes: float) -> bool:
 def distil(run: Run, minutes: float) -> bool:
     """See the module."""
     return not has_pool(run) or learn(
-        run, "distil", minutes, is_outside, "base", DISTIL_RATE, BASE_UNKNOWN, 0.0, deeper=True
+        run, "distil", minutes, is_outside, "base", DISTIL_RATE, BASE_UNKNOWN, deeper=True
     )
 
 
