@@ -22,7 +22,7 @@ from avstream.records import Narration, Sound, SoundEvent
 from avstream.vocabulary import PARENTS, ancestors, covered, includes, known, unknown
 
 UNNAMED, GENERAL, NAMED = range(3)  # how much a label says
-BEGIN = wording.LIKELY  # what is only possible is narrated, but starts no event
+BEGIN, BEGIN_URGENT = 0.6, wording.LIKELY  # what is less sure is narrated, but starts no event
 STAY = 0.6
 GAP_S = 2.0
 LOST_S = 5.0  # without sound to listen to, until what sounded before has ended
@@ -36,9 +36,9 @@ class Rules:
     """What one stream is to speak of. May be changed while it runs, from any thread: every change is one step.
 
     An event of a label begins at its confidence in `thresholds`, else at `begin`: live at BEGIN, for a movie, whose
-    reader can look at the confidence, at any. For a label that has a threshold, what is below STAY of it is not
-    narrated either. A label stands for its kinds, too: `alarm` for smoke and fire alarms. Raises ConfigError for an
-    unknown label or a threshold outside 0..1.
+    reader can look at the confidence, at any; of what is `urgent`, at BEGIN_URGENT at the latest. For a label that has
+    a threshold, what is below STAY of it is not narrated either. A label stands for its kinds, too: `alarm` for smoke
+    and fire alarms. Raises ConfigError for an unknown label or a threshold outside 0..1.
     """
 
     thresholds: dict[str, float] = field(default_factory=dict)
@@ -72,7 +72,8 @@ class Rules:
 
     def begins_at(self, label: str) -> float:
         """The confidence at which an event of a label begins."""
-        return self._threshold(label, self.begin)
+        is_urgent = includes(self.urgent, label)
+        return self._threshold(label, min(self.begin, BEGIN_URGENT) if is_urgent else self.begin)
 
     def _threshold(self, label: str, otherwise: float) -> float:
         """The label's own threshold, else the lowest of what it is a kind of."""

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from avstream.errors import ConfigError
-from avstream.events import BEGIN, EventTracker, Rules, parse_thresholds
+from avstream.events import BEGIN, BEGIN_URGENT, EventTracker, Rules, parse_thresholds
 from avstream.records import Narration, Sound
 
 
@@ -37,7 +37,7 @@ def test_a_sound_begins_goes_on_and_ends():
 
 
 def test_a_flicker_is_one_event():
-    wavers = [[("bell", 0.9)], [], [("bell", 0.35)], [("bell", 0.55)], [], [("bell", 0.4)], [], [], []]
+    wavers = [[("bell", 0.9)], [], [("bell", 0.37)], [("bell", 0.55)], [], [("bell", 0.4)], [], [], []]
     assert outline(run(wavers)) == [("bell", "began", 0.0, None), ("bell", "ended", 0.0, 6.0)]
 
 
@@ -76,6 +76,14 @@ def test_at_the_end_of_the_stream_what_still_sounds_ends_there():
 
 def test_what_is_only_possible_begins_nothing():
     assert run([[("bell", BEGIN - 0.01)]] * 5) == []
+
+
+def test_what_is_urgent_begins_when_it_is_likely():
+    script = [[("smoke_alarm", BEGIN_URGENT), ("bell", BEGIN_URGENT)]] * 3
+    began = {label for label, phase, _, _ in outline(run(script, Rules(urgent={"alarm"}))) if phase == "began"}
+    assert began == {"smoke_alarm"} and BEGIN_URGENT < BEGIN
+    assert run(script, Rules(urgent={"alarm"}, thresholds={"smoke_alarm": 0.7})) == []
+    assert Rules(urgent={"alarm"}, begin=0.0).begins_at("smoke_alarm") == 0.0
 
 
 def test_sounds_overlap():
@@ -126,7 +134,7 @@ def live(script, rules=None, **more):
 
 
 def test_live_a_first_guess_and_its_correction_are_one_event():
-    script = [[], [("knock", 0.55)], [("bell", 0.9)], [("bell", 0.95)], [], [], []]
+    script = [[], [("knock", 0.65)], [("bell", 0.9)], [("bell", 0.95)], [], [], []]
     assert live(script) == [("knock", 3.0), ("knock -> bell", 3.0)]
     told = run(script, corrects=True)
     assert [event.phase for event in told] == ["began", "updated", "continues", "ended"]
@@ -178,7 +186,7 @@ def test_live_what_is_urgent_is_told_at_once_and_not_taken_back():
     assert live([[], [("alarm", 0.55)], [("bell", 0.9)], [], []], rules) == [("alarm", 3.0), ("bell", 4.0)]
     cry = [[("bell", 0.9)], [("bell", 0.9), ("person", 0.9)], [], [], []]
     assert live(cry, Rules(urgent={"person"})) == [("bell", 0.0), ("person", 3.0)] and live(cry) == [("bell", 0.0)]
-    told = run([[], [("knock", 0.55)], [("alarm", 0.7)], [], []], rules, corrects=True)
+    told = run([[], [("knock", 0.65)], [("alarm", 0.7)], [], []], rules, corrects=True)
     assert [event.urgent for event in told] == [False, True, True] and told[1].phase == "updated"
 
 
@@ -232,7 +240,7 @@ def test_live_events_always_end_and_never_overlap_themselves(seed):
 
 
 def test_a_movies_events_are_not_corrected():
-    told = outline(run([[], [("knock", 0.55)], [("bell", 0.9)], [], [], []]))
+    told = outline(run([[], [("knock", 0.65)], [("bell", 0.9)], [], [], []]))
     assert [label for label, phase, _, _ in told if phase == "began"] == ["knock", "bell"]
 
 
