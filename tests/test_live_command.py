@@ -183,7 +183,7 @@ def test_a_second_signal_ends_it_at_once_though_the_terminal_is_stopped(movie):
             time.sleep(1.0)  # until the next status is on its way
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 130
+            assert process.wait(20) in (130, 143)  # each may go to another thread, and the second come first
     finally:
         termios.tcflow(terminal, termios.TCOON)
         os.close(terminal)
