@@ -157,6 +157,7 @@ class _Loop:
 
         reader = Worker(f"read {stream.name}")
         try:
+            await asyncio.sleep(stream.begins_after_s)
             await reader.call(stream.read, deliver, fail)
         finally:
             reader.end()

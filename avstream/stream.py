@@ -29,6 +29,7 @@ HOP_S = 1.0
 HEARD_S = 0.8  # of a sound that began: enough to name it, as docs/live.md measures
 PROMPT_S = 0.5  # what is narrated later than this after its end has no time for more windows
 FEW = 4  # streams, which may all hear the same sound begin
+APART_S = 0.2  # from the beginning of one of many streams to the next one's: a stream's first seconds are more work
 WINDOWS_AHEAD = 4  # read ahead while the narrator is busy, where reading waits for it
 KEPT_FIGURES = 20_000  # of each stage, and latencies: hours of them
 LEVEL_LASTS_S = 1.0  # sound comes in pieces, and may be late: only after this long without any there is none
@@ -93,8 +94,8 @@ class Stream:
     """One source on its way to its sinks. `shared` sinks are not closed at its end. Raises ConfigError for the hop.
 
     Live, it may be the `place`, from 0 on, `of` several: they start at different moments of the hop, so that their
-    windows don't all end at one. Of a few, a sound that begins has a window end HEARD_S after its onset, whatever the
-    hop.
+    windows don't all end at one, and many begin one after another. Of a few, a sound that begins has a window end
+    HEARD_S after its onset, whatever the hop.
     """
 
     def __init__(
@@ -116,9 +117,11 @@ class Stream:
         self.report = Report(source=self.name)
         self.outlets: list[Outlet] = []
         self.waiting: deque[Window] = deque()
+        self.has_begun = False  # to be read
         self.has_ended = False  # nothing more is read
         self.is_narrated = False  # a window of it, at the moment
         self.is_live = policy == "drop_oldest"
+        self.begins_after_s = APART_S * place if self.is_live and of > FEW else 0.0
         self._hop_s = hop_s
         self._windower = Windower(
             hop_s=hop_s,
@@ -143,6 +146,7 @@ class Stream:
 
         What came before an error is narrated all the same.
         """
+        self.has_begun = True
         try:
             for item in self.source:
                 self._note(item)
@@ -245,7 +249,12 @@ class Stream:
     def nothing_came(self) -> SourceError | None:
         """The error of a live source that never gave anything, if so it was."""
         report, info = self.report, self.source.info
-        if report.came or not self.is_live or any(isinstance(error, SourceError) for error in report.errors):
+        if (
+            report.came
+            or not self.is_live
+            or not self.has_begun
+            or any(isinstance(error, SourceError) for error in report.errors)
+        ):
             return None
         what = [name for name, wanted in (("picture", info.has_video), ("sound", info.has_audio)) if wanted]
         found = f"{self.name} gave no {' and no '.join(what)}"

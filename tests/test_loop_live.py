@@ -15,7 +15,7 @@ from avstream.errors import SinkError, SourceError
 from avstream.events import Rules
 from avstream.outlets import AHEAD
 from avstream.records import AudioChunk, Problem
-from avstream.stream import Stream
+from avstream.stream import APART_S, FEW, Stream
 from avstream.testing import MemorySource, RecordingSink, ScriptedNarrator
 
 RATE, HOP_S, SPEED = 1000, 1.0, 20.0  # a stream second takes 50 ms
@@ -67,6 +67,22 @@ def nothing_left_over():
     while our_threads() and time.monotonic() < until:
         time.sleep(0.02)
     assert not our_threads()
+
+
+@pytest.mark.parametrize("for_s", [0.3, 1.5])
+def test_many_streams_begin_one_after_another(for_s):
+    """Also when it is stopped before all have begun."""
+    sources = [playing(str(place), speed=1.0) for place in range(FEW + 2)]
+    streams = [
+        Stream(source, [], policy="drop_oldest", place=place, of=len(sources)) for place, source in enumerate(sources)
+    ]
+    assert run(streams, ringer(), for_s=for_s) < 2.0
+    read_s = [source.read_s for source in sources]
+    if for_s > APART_S * len(sources):
+        assert min(read_s) > 0 and read_s[0] - read_s[-1] > 0.8 * APART_S * (len(sources) - 1)
+    else:
+        assert read_s[0] > 0 and read_s[-1] == 0
+    assert not any(stream.report.errors for stream in streams)
 
 
 def test_a_stream_is_narrated_with_events_and_status():
