@@ -128,7 +128,7 @@ def _step(before: _Picture, now: _Picture) -> Step:
             cells, pose = np.where(inside, followed, np.float32(0)), found
             ordered = np.sort(cells, axis=None)
             leaps = _leap_px(pose, now.gray.shape) * min(1.0, slow) > LEAP_PX
-    cut = leaps or (_at(ordered, 0.95) >= CUT and _is_cut(cells, before.means, now.means))
+    cut = leaps or _is_cut(cells, ordered, before.means, now.means)
     return Step(before.time_s, now.time_s, cells * np.float32(slow), pose, _at(ordered, MOST) * slow, cut)
 
 
@@ -188,11 +188,13 @@ def _camera(before: Gray, now: Gray) -> NDArray[np.float64] | None:
     return np.asarray(pose)
 
 
-def _is_cut(cells: Cells, before: Cells, now: Cells) -> bool:
+def _is_cut(cells: Cells, ordered: NDArray[np.floating], before: Cells, now: Cells) -> bool:
     """Whether most of the picture is another one: it differs by as much as its parts differ from each other.
 
-    Where 95 % of the cells change less than CUT, that need not be asked.
+    `ordered` are the cells, sorted.
     """
+    if _at(ordered, 0.95) < CUT:
+        return False
     lit = np.maximum(before, now) > DARK  # bars and night are black before and after
     if lit.mean() < 0.1:
         return False
