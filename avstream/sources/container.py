@@ -14,7 +14,7 @@ from avstream.workers import cores
 
 DAMAGE = (av.error.FFmpegError, ValueError, OverflowError)  # what PyAV raises for packets that make no sense
 MOST_THREADS = 16  # as many as libav would take
-UNSMOOTHED = "noref"  # pictures that no other is made of: nobody sees it, and it is a tenth of decoding
+NOT_DEBLOCKED = "noref"  # frames that no other refers to: no visible difference, and a tenth less decoding time
 MOST_PIXELS = 8192 * 8192  # a larger picture is a damaged header, and would fill the memory
 NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
@@ -64,7 +64,7 @@ def choose_stream(container: Any, kind: str) -> Any:
     chosen.thread_type = "AUTO"
     chosen.codec_context.thread_count = min(max(1, cores() - 1), MOST_THREADS)  # one core is the narrator's
     if kind == "video":
-        chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS), "skip_loop_filter": UNSMOOTHED}
+        chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS), "skip_loop_filter": NOT_DEBLOCKED}
     return chosen
 
 
