@@ -59,6 +59,7 @@ def camera(address: str) -> Check:
     """A first picture, and whether there is sound, of an address or a camera's number."""
     from avstream.redact import hide
     from avstream.sources.address import is_device
+    from avstream.sources.container import DAMAGE
     from avstream.sources.frames import SHOWN_SIDE
     from avstream.sources.live.camera import CameraFeed
     from avstream.sources.live.capture import CapturedPicture
@@ -77,6 +78,8 @@ def camera(address: str) -> Check:
                 break
     except AvstreamError as error:
         return Check(name, False, error.found, error.fix)
+    except DAMAGE as error:
+        return Check(name, False, f"its pictures can't be converted ({error})", "choose another coding in the camera")
     finally:
         feed.close()
     return Check(name, False, f"no picture for {LOOK_S:.0f} s", "check that it sends one")
