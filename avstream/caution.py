@@ -13,13 +13,13 @@ import numpy as np
 
 from avstream import wording
 from avstream.records import Narration, Window
+from avstream.wording import POSSIBLE
 
 BROKEN, PATCHY = 0.5, 0.05  # shares of a window that are missing: nothing, or only "possibly", is said of it
 BACKGROUND_S, KNOWN_S = 60.0, 5.0  # the background's level is of so long, and known from so much of it on
 ROOM_PERCENTILE = 10
 BACKGROUND_MOST_DBFS = -45.0  # what is louder for long is no background but a sound, such as rain
 ABOVE_BACKGROUND_DB = 6.0  # what is sounding is louder than the background by so much
-POSSIBLE = wording.LIKELY - 0.05  # "possibly": narrated, and begins no event
 
 
 class Caution:

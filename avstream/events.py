@@ -22,13 +22,13 @@ from avstream.records import Narration, Sound, SoundEvent
 from avstream.vocabulary import PARENTS, ancestors, covered, includes, known, unknown
 
 UNNAMED, GENERAL, NAMED = range(3)  # how much a label says
-BEGIN, BEGIN_URGENT = 0.6, wording.LIKELY  # what is less sure is narrated, but starts no event
+BEGIN, BEGIN_URGENT = 0.7, wording.LIKELY  # what is less sure is narrated, but starts no event
 STAY = 0.6
 GAP_S = 2.0
 LOST_S = 5.0  # without sound to listen to, until what sounded before has ended
 MISSES = 2
 CORRECT_S = 4.0  # after its onset, live, an event may still turn out to be another sound
-UNNAMED_S, GENERAL_S = 2.0, 1.0  # live, until a sound without a name, or an unsure one of a general word, is an event
+UNNAMED_S = 2.0  # live, until a sound without a name, or with an unsure general one, is an event
 
 
 @dataclass(slots=True)
@@ -125,14 +125,9 @@ class _Going:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A beginning that was not reported yet: as it was heard first, and the narration that it was heard in.
+    """A sound without a name that was not reported yet: its onset, and the end of the first narration of it."""
 
-    `first_end_s` is the end of the first narration of it, or of what it was called before.
-    """
-
-    sound: Sound
     onset_s: float
-    narration: Narration
     first_end_s: float
 
 
@@ -141,20 +136,20 @@ class EventTracker:
 
     One that `corrects`, as live, where nobody can wait for the end of a sound, reports a beginning before its name is
     certain: when what was unsure, or had no name or a general one, turns out to be something else within CORRECT_S,
-    the same event gets that name (`updated`). A sound without a name, and an unsure general word, are held for a
-    moment first; what the user called urgent never is, and stays urgent.
+    the same event gets that name (`updated`). A sound without a name is held for UNNAMED_S first, and so is one with an
+    unsure general word; what the user called urgent never is, and stays urgent.
     """
 
     def __init__(self, source: str, rules: Rules, *, corrects: bool = False) -> None:
         self._source, self._rules, self._corrects = source, rules, corrects
         self._going: dict[str, _Going] = {}
-        self._held: dict[str, _Held] = {}
+        self._held: _Held | None = None
         self._known_s: float | None = None  # the end of the window before
 
     def update(self, narration: Narration) -> list[SoundEvent]:
         """What became of events with one more narration (`Rules.applied` to it): first what ended."""
         out = [self._end(label) for label in list(self._going) if includes(self._rules.muted, label)]
-        sounds = {sound.label: sound for sound in narration.sounds}
+        sounds = {sound.label: sound for sound in map(self._known, narration.sounds)}
         missing = []
         for label, going in self._going.items():
             sound = sounds.pop(label, None)
@@ -162,10 +157,10 @@ class EventTracker:
                 out.append(self._prolong(going, sound, narration))
             else:
                 missing.append(going)
-        fresh = [sound for sound in sounds.values() if sound.confidence >= self._rules.begins_at(sound.label)]
-        fresh.sort(key=lambda sound: (_detail(sound.label), sound.confidence), reverse=True)
+        fresh = sorted(sounds.values(), key=lambda sound: (_detail(sound.label), sound.confidence), reverse=True)
         if self._corrects:
             out += self._correct(fresh, missing, narration)
+        fresh = [sound for sound in fresh if sound.confidence >= self._rules.begins_at(sound.label)]
         for going in missing:
             going.miss(narration)
             if going.missed >= MISSES and narration.focus_end_s - going.heard_s >= GAP_S:
@@ -181,9 +176,20 @@ class EventTracker:
 
     def finish(self) -> list[SoundEvent]:
         """The end of the stream: whatever goes on ends."""
-        held, self._held = self._held, {}
-        out = [self._begin(one.sound, one.narration, one.onset_s) for one in held.values() if _is_reported(one)]
-        return [*out, *(self._end(label) for label in list(self._going))]
+        self._held = None
+        return [self._end(label) for label in list(self._going)]
+
+    def _known(self, sound: Sound) -> Sound:
+        """Live, a sound with an unsure general word is one without a name, unless it may be what goes on or the user
+        asked for that word: too many of them are wrong to begin an event.
+        """
+        label, rules = sound.label, self._rules
+        if not self._corrects or label not in PARENTS or sound.confidence >= wording.SURE:
+            return sound
+        if includes(rules.urgent, label) or includes(rules.thresholds, label):
+            return sound
+        goes_on = any(label == going or label in covered(going) for going in self._going)
+        return sound if goes_on else replace(sound, label=wording.OTHER)
 
     def _correct(self, fresh: list[Sound], missing: list[_Going], narration: Narration) -> list[SoundEvent]:
         """Take from `missing` the events whose sound goes on under another name, and from `fresh` these names."""
@@ -202,8 +208,11 @@ class EventTracker:
 
     def _is_same(self, event: SoundEvent, sound: Sound, now_s: float) -> bool:
         """Whether an event that was not heard under its name is most likely the sound that is heard now."""
+        begins_at = self._rules.begins_at(sound.label)
         if sound.label in covered(event.label):
-            return True
+            return sound.confidence >= STAY * begins_at
+        if sound.confidence < begins_at:
+            return False
         if now_s - event.onset_s > CORRECT_S or (event.urgent and not includes(self._rules.urgent, sound.label)):
             return False
         is_unsure = _detail(event.label) < NAMED or event.peak_confidence < wording.SURE
@@ -220,25 +229,23 @@ class EventTracker:
         return going.event
 
     def _begin_all(self, fresh: Iterable[Sound], narration: Narration) -> list[SoundEvent]:
-        """Begin an event of each, the best known first, or hold it."""
+        """Begin an event of each, the best known first, or hold it. A name may be that of what was held."""
         before_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
-        held, self._held = self._held, {}
-        out, names = [], {sound.label for sound in fresh}
-        wrong = [one for label, one in held.items() if label not in names]  # of what may now have its right name
+        held, self._held = self._held, None
+        out = []
         for sound in fresh:
             if self._is_part(sound.label):
                 continue
-            one = held.get(sound.label) or self._hold(sound, narration, before_s, wrong)
-            is_new = narration.end_s - one.narration.end_s < self._hold_s(sound) - 1e-3
-            if is_new and narration.end_s - one.first_end_s < UNNAMED_S - 1e-3:
-                self._held[sound.label] = one
-            else:
-                out.append(self._begin(sound, narration, one.onset_s))
-        if not fresh:
-            for one in filter(_is_reported, held.values()):
-                if not includes(self._rules.muted, one.sound.label):
-                    out.append(self._begin(one.sound, one.narration, one.onset_s))
-                    self._going[one.sound.label].miss(narration)
+            onset_s = self._since(sound, narration, before_s)
+            if held is not None:
+                onset_s = min(onset_s, held.onset_s)
+            if self._is_held(sound):
+                one = held or _Held(onset_s, narration.end_s)
+                if narration.end_s - one.first_end_s < UNNAMED_S - 1e-3:
+                    self._held = one
+                    continue
+            out.append(self._begin(sound, narration, onset_s))
+            held = None
         return out
 
     def _is_part(self, label: str) -> bool:
@@ -250,18 +257,9 @@ class EventTracker:
             return False
         return any(_detail(going) >= detail for going in self._going)
 
-    def _hold(self, sound: Sound, narration: Narration, before_s: float, wrong: list[_Held]) -> _Held:
-        """What was not heard under this name before; it began with what had the `wrong` one."""
-        since_s = min([self._since(sound, narration, before_s), *(one.onset_s for one in wrong)])
-        return _Held(sound, since_s, narration, min([narration.end_s, *(one.first_end_s for one in wrong)]))
-
-    def _hold_s(self, sound: Sound) -> float:
-        """How long a beginning is held, in case a name comes."""
-        if not self._corrects or includes(self._rules.urgent, sound.label):
-            return 0.0
-        if sound.label == wording.OTHER:
-            return UNNAMED_S
-        return GENERAL_S if sound.label in PARENTS and sound.confidence < wording.SURE else 0.0
+    def _is_held(self, sound: Sound) -> bool:
+        """Whether a beginning waits, in case a name comes."""
+        return self._corrects and sound.label == wording.OTHER and not includes(self._rules.urgent, sound.label)
 
     def _since(self, sound: Sound, narration: Narration, before_s: float) -> float:
         """When a sound began that is new in a narration; the window before ended at `before_s`."""
@@ -320,11 +318,6 @@ def _detail(label: str) -> int:
     if label == wording.OTHER:
         return UNNAMED
     return GENERAL if label in PARENTS else NAMED
-
-
-def _is_reported(held: _Held) -> bool:
-    """Whether what was held is reported though it was short: a sound without a name must last."""
-    return held.sound.label != wording.OTHER
 
 
 def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:

@@ -23,16 +23,16 @@ from avstream.encoders.audio import mono
 from avstream.encoders.picture import PictureTokens
 from avstream.errors import ConfigError, ModelError
 from avstream.level import BLOCK_S, SILENCE_DBFS, loudness_dbfs
-from avstream.listeners.base import Claim, Listener, claims
+from avstream.listeners.base import Claim, Listener, claims, mean
 from avstream.loading import Models
 from avstream.localization.place import PerSource, Place, heat_of, key_frame
 from avstream.localization.similarity import heatmap
 from avstream.records import Narration, Sound, VideoFrame, Window
 from avstream.sentences import agrees
 from avstream.substitution import substitute
-from avstream.vocabulary import OTHER
+from avstream.vocabulary import PARENTS
 from avstream.windows import WINDOW_S
-from avstream.wording import SURE
+from avstream.wording import POSSIBLE
 
 Shown = Literal["source", "similarity"]
 Saving = Literal["sentence", "picture"]
@@ -201,18 +201,23 @@ def heard_in(window: Window, listener: Listener) -> list[Claim]:
     """What can be claimed of the part of a window that it speaks for.
 
     A sound that has just begun when the window ends is little of it, and a listener that was taught by full windows is
-    hardly sure of it. So it hears that sound again, repeated over a full window, and what it is sure of then counts.
+    hardly sure of it. So it hears that sound alone, filling the window in two ways (`filled`), and the mean counts. Of
+    a general word it is too sure even so: "possibly" is the most.
     """
     samples = mono(window.audio, window.rate_hz, listener.rate_hz)
     begin_s, end_s = (time_s - window.start_s for time_s in (window.focus_start_s, window.focus_end_s))
-    found = claims(listener, listener.listen(samples), begin_s, end_s)
     onset_s = begun(samples, listener.rate_hz) if window.focus_end_s == window.end_s else None
     if onset_s is None:
-        return found
-    again = np.resize(samples[round(onset_s * listener.rate_hz) :], len(samples))
-    repeated = claims(listener, listener.listen(again), 0.0, len(samples) / listener.rate_hz)
-    sure = [replace(one, onset_s=onset_s, end_s=None) for one in repeated if one.confidence >= SURE]
-    return sure if sure and sure[0].label != OTHER else found
+        return claims(listener, listener.listen(samples), begin_s, end_s)
+    alone = samples[round(onset_s * listener.rate_hz) :]
+    heard = mean([listener.listen(one) for one in filled(alone, round(WINDOW_S * listener.rate_hz))])
+    found = [replace(one, onset_s=onset_s, end_s=None) for one in claims(listener, heard, 0.0, WINDOW_S)]
+    return [replace(one, confidence=min(one.confidence, POSSIBLE)) if one.label in PARENTS else one for one in found]
+
+
+def filled(samples: NDArray[np.float32], length: int) -> list[NDArray[np.float32]]:
+    """Samples (n,) repeated to a length, and forward and backward in turns: their seams differ."""
+    return [np.resize(one, length) for one in (samples, np.concatenate([samples, samples[::-1]]))]
 
 
 def begun(samples: NDArray[np.float32], rate_hz: int) -> float | None:

@@ -26,7 +26,7 @@ from avstream.sources.base import Source
 from avstream.windows import Windower
 
 HOP_S = 1.0
-HEARD_S = 0.8  # of a sound that began: enough to name it, as docs/live.md measures
+HEARD_S = 0.9  # of a sound that began: enough to name it, as docs/live.md measures
 PROMPT_S = 0.5  # what is narrated later than this after its end has no time for more windows
 FEW = 4  # streams, which may all hear the same sound begin
 APART_S = 0.2  # between the starts of many streams, as the first seconds of each are the most work

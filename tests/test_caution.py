@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from avstream.caution import BACKGROUND_S, KNOWN_S, POSSIBLE, Caution
+from avstream.caution import BACKGROUND_S, KNOWN_S, Caution
 from avstream.records import Narration, Sound, Window
+from avstream.wording import POSSIBLE
 
 
 def step(caution: Caution, second: int, level_dbfs: float, confidence: float = 0.93, *, gap_s: float = 0.0):

@@ -246,13 +246,27 @@ def begins(onset_s, ground=0.0):
     return Window(4, 0.0, 3.0, 2.0, 3.0, (), audio[None].astype(np.float32), RATE)
 
 
-def test_a_sound_that_has_just_begun_is_heard_again_repeated_and_counts_when_sure():
-    sure, unsure = Script(0.55, 0.9), Script(0.55, 0.7)
-    (claim,) = heard_in(begins(2.2, ground=0.001), sure)
-    assert (claim.label, round(claim.confidence, 2)) == ("bell", 0.9) and claim.onset_s == pytest.approx(2.2)
-    again = sure.heard[1]
-    assert len(again) == 3 * RATE and np.array_equal(again[: round(0.8 * RATE)], sure.heard[0][round(2.2 * RATE) :])
-    assert [round(one.confidence, 2) for one in heard_in(begins(2.2), unsure)] == [0.55]
+def test_a_sound_that_has_just_begun_is_heard_alone_filling_the_window_in_two_ways():
+    listener = Script(0.9, 0.8)
+    (claim,) = heard_in(begins(2.2, ground=0.001), listener)
+    assert (claim.label, claim.onset_s) == ("bell", pytest.approx(2.2))
+    assert claim.confidence == pytest.approx(6 / 7), "the mean of the logits: odds of 9 and 4"
+    sound = begins(2.2, ground=0.001).audio[0, round(2.2 * RATE) :]
+    there, back = listener.heard
+    assert len(there) == len(back) == 3 * RATE
+    assert np.array_equal(there, np.resize(sound, 3 * RATE))
+    assert np.array_equal(back[: 2 * len(sound)], np.concatenate([sound, sound[::-1]]))
+
+
+def test_a_general_word_for_what_has_just_begun_is_possible_at_most():
+    listener = Script(0.1, 0.1)
+    listener.parents = {"animal": ("bell",)}
+    listener.listen = lambda samples: Heard(
+        np.zeros((30, 2)), np.zeros(2), 0.1, np.full((30, 1), 0.95), np.full(1, 0.95)
+    )
+    assert [(one.label, one.confidence) for one in heard_in(begins(2.2), listener)] == [("animal", wording.POSSIBLE)]
+    whole = replace(begins(2.2), focus_end_s=2.9)
+    assert [(one.label, one.confidence) for one in heard_in(whole, listener)] == [("animal", pytest.approx(0.95))]
 
 
 @pytest.mark.parametrize("onset_s, ground", [(2.6, 0.0), (0.2, 0.0), (2.2, 0.1)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,19 @@ class Claim:
 def no_parents(frames: int) -> tuple[Floats, Floats]:
     """`parent_frames` and `parent_clip` of a listener that has none."""
     return np.zeros((frames, 0), np.float32), np.zeros(0, np.float32)
+
+
+def mean(heard: Sequence[Heard]) -> Heard:
+    """What one listener makes of stretches of one length, together: the means of its logits. Without `embedding`."""
+    parts = ((one.frames, one.clip, one.parent_frames, one.parent_clip) for one in heard)
+    frames, clip, parent_frames, parent_clip = (_mean(part) for part in zip(*parts, strict=True))
+    return Heard(frames, clip, heard[0].hop_s, parent_frames, parent_clip)
+
+
+def _mean(chances: Sequence[Floats]) -> Floats:
+    """The mean of chances as logits."""
+    kept = np.clip(np.stack(chances), 1e-6, 1 - 1e-6)
+    return np.asarray(1 / (1 + np.exp(-np.log(kept / (1 - kept)).mean(axis=0))), np.float32)
 
 
 def claims(listener: Listener, heard: Heard, begin_s: float, end_s: float) -> list[Claim]:
