@@ -22,13 +22,14 @@ from avstream.records import Narration, Sound, SoundEvent
 from avstream.vocabulary import PARENTS, ancestors, covered, includes, known, unknown
 
 UNNAMED, GENERAL, NAMED = range(3)  # how much a label says
-BEGIN, BEGIN_URGENT = 0.7, wording.LIKELY  # what is less sure is narrated, but starts no event
+BEGIN, BEGIN_EARLY = 0.7, wording.LIKELY  # what is less sure is narrated, but starts no event
+SURE_GENERAL = 0.9  # live: of held-out recordings' general words 94 % are right from there on, 61 % from 0.8 to 0.9
 STAY = 0.6
 GAP_S = 2.0
 LOST_S = 5.0  # without sound to listen to, until what sounded before has ended
 MISSES = 2
 CORRECT_S = 4.0  # after its onset, live, an event may still turn out to be another sound
-UNNAMED_S = 2.0  # live, until a sound without a name, or with an unsure general one, is an event
+UNNAMED_S = 4.0  # live, until a sound without a name, or with an unsure general one, is an event
 
 
 @dataclass(slots=True)
@@ -36,9 +37,9 @@ class Rules:
     """What one stream is to speak of. May be changed while it runs, from any thread: every change is one step.
 
     An event of a label begins at its confidence in `thresholds`, else at `begin`: live at BEGIN, for a movie, whose
-    reader can look at the confidence, at any; of what is `urgent`, at BEGIN_URGENT at the latest. For a label that has
-    a threshold, what is below STAY of it is not narrated either. A label stands for its kinds, too: `alarm` for smoke
-    and fire alarms. Raises ConfigError for an unknown label or a threshold outside 0..1.
+    reader can look at the confidence, at any; of what is `urgent`, or has no name, at BEGIN_EARLY at the latest. For a
+    label that has a threshold, what is below STAY of it is not narrated either. A label stands for its kinds, too:
+    `alarm` for smoke and fire alarms. Raises ConfigError for an unknown label or a threshold outside 0..1.
     """
 
     thresholds: dict[str, float] = field(default_factory=dict)
@@ -72,8 +73,8 @@ class Rules:
 
     def begins_at(self, label: str) -> float:
         """The confidence at which an event of a label begins."""
-        is_urgent = includes(self.urgent, label)
-        return self._threshold(label, min(self.begin, BEGIN_URGENT) if is_urgent else self.begin)
+        early = label == wording.OTHER or includes(self.urgent, label)
+        return self._threshold(label, min(self.begin, BEGIN_EARLY) if early else self.begin)
 
     def _threshold(self, label: str, otherwise: float) -> float:
         """The label's own threshold, else the lowest of what it is a kind of."""
@@ -184,7 +185,7 @@ class EventTracker:
         asked for that word: too many of them are wrong to begin an event.
         """
         label, rules = sound.label, self._rules
-        if not self._corrects or label not in PARENTS or sound.confidence >= wording.SURE:
+        if not self._corrects or label not in PARENTS or sound.confidence >= SURE_GENERAL:
             return sound
         if includes(rules.urgent, label) or includes(rules.thresholds, label):
             return sound
@@ -213,7 +214,10 @@ class EventTracker:
             return sound.confidence >= STAY * begins_at
         if sound.confidence < begins_at:
             return False
-        if now_s - event.onset_s > CORRECT_S or (event.urgent and not includes(self._rules.urgent, sound.label)):
+        told_after_s = UNNAMED_S if _detail(event.label) == UNNAMED else 0.0
+        if now_s - event.onset_s > told_after_s + CORRECT_S:
+            return False
+        if event.urgent and not includes(self._rules.urgent, sound.label):
             return False
         is_unsure = _detail(event.label) < NAMED or event.peak_confidence < wording.SURE
         return is_unsure and _detail(sound.label) >= _detail(event.label)

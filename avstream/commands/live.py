@@ -27,7 +27,7 @@ from avstream.commands.options import (
 from avstream.commands.signals import Signals
 from avstream.config.live_file import Home, StreamSettings, load
 from avstream.errors import ConfigError
-from avstream.events import BEGIN, BEGIN_URGENT, Rules, parse_thresholds
+from avstream.events import BEGIN, BEGIN_EARLY, Rules, parse_thresholds
 from avstream.listeners.names import labels_of
 from avstream.vocabulary import HOME, PARENTS
 from avstream.workers import NoAnswerError, share_heaps, within
@@ -66,7 +66,7 @@ def add(command: argparse.ArgumentParser) -> None:
     """The options of this command."""
     command.set_defaults(run=narrate)
     add_source_options(command)
-    add_sound_options(command, begin=f"{BEGIN:g}, {BEGIN_URGENT:g} of what is urgent")
+    add_sound_options(command, begin=f"{BEGIN:g}, {BEGIN_EARLY:g} of what is urgent")
     add_output_options(command)
     add_broker_options(command)
     add_model_options(command)

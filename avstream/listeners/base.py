@@ -78,7 +78,7 @@ def mean(heard: Sequence[Heard]) -> Heard:
 
 def _mean(chances: Sequence[Floats]) -> Floats:
     """The mean of chances as logits."""
-    kept = np.clip(np.stack(chances), 1e-6, 1 - 1e-6)
+    kept = np.clip(np.stack(chances, dtype=np.float64), 1e-6, 1 - 1e-6)
     return np.asarray(1 / (1 + np.exp(-np.log(kept / (1 - kept)).mean(axis=0))), np.float32)
 
 
