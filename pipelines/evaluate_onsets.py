@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,11 +130,19 @@ def report(known: Sequence[Named], unknown: Sequence[Named]) -> dict[str, object
         "named": round(float(came.mean()), 3),
         "delay_s": round(middle, 2) if np.isfinite(middle) else None,
         "delay_of_named_s": round(float(np.median(delays[came])), 2) if came.any() else None,
+        "with_an_event": share(bool(one.events) for one in known),
         "events": events,
         "wrong_events": round(sum(one.wrong for one in known) / max(1, events), 3),
         "unknown": len(unknown),
-        "unknown_with_a_name": round(sum(one.has_name for one in unknown) / len(unknown), 3) if unknown else None,
+        "unknown_with_a_name": share(one.has_name for one in unknown),
+        "unknown_with_an_event": share(bool(one.events) for one in unknown),
     }
+
+
+def share(found: Iterable[bool]) -> float | None:
+    """How many are true, of all; None of none."""
+    values = list(found)
+    return round(sum(values) / len(values), 3) if values else None
 
 
 def unknown_kinds(options: argparse.Namespace, narrator: Narrator, outside: Sequence[Clip]) -> list[Named]:

@@ -136,7 +136,7 @@ def onset_s(narrator: Narrator, clip: Clip, delay_s: float) -> dict[str, float]:
     silence = [np.zeros((clip.audio.shape[0], round(s * clip.rate_hz)), np.float32) for s in (LEAD_S + delay_s, TAIL_S)]
     samples = np.concatenate([silence[0], clip.audio, silence[1]], axis=1)
     windower = Windower(has_audio=True, has_video=False)
-    tracker, found = EventTracker("shift", Rules()), dict[str, float]()
+    tracker, found = EventTracker("shift", Rules(begin=0.0)), dict[str, float]()
     windows = windower.push(AudioChunk(0.0, clip.rate_hz, samples))
     for window in [*windows, *windower.finish(samples.shape[1] / clip.rate_hz)]:
         for event in tracker.update(narrator.narrate_window(window, "shift")):
