@@ -126,10 +126,13 @@ class _Going:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A sound without a name that was not reported yet: its onset, and the end of the first narration of it."""
+    """A sound without a name that was not reported yet: its onset, the end of the first narration of it, and of the
+    last. It may pause, as what beeps does.
+    """
 
     onset_s: float
     first_end_s: float
+    last_end_s: float
 
 
 class EventTracker:
@@ -233,23 +236,26 @@ class EventTracker:
         return going.event
 
     def _begin_all(self, fresh: Iterable[Sound], narration: Narration) -> list[SoundEvent]:
-        """Begin an event of each, the best known first, or hold it. A name may be that of what was held."""
+        """Begin an event of each, the best known first, or hold it. A name is that of what was held just before."""
         before_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
-        held, self._held = self._held, None
+        held = self._held
+        if held is not None and narration.end_s - held.last_end_s > GAP_S:
+            held = None
         out = []
         for sound in fresh:
             if self._is_part(sound.label):
                 continue
             onset_s = self._since(sound, narration, before_s)
-            if held is not None:
+            if held is not None and (sound.label == wording.OTHER or held.last_end_s == self._known_s):
                 onset_s = min(onset_s, held.onset_s)
             if self._is_held(sound):
-                one = held or _Held(onset_s, narration.end_s)
-                if narration.end_s - one.first_end_s < UNNAMED_S - 1e-3:
-                    self._held = one
+                first_end_s = narration.end_s if held is None else held.first_end_s
+                if narration.end_s - first_end_s < UNNAMED_S - 1e-3:
+                    held = _Held(onset_s, first_end_s, narration.end_s)
                     continue
             out.append(self._begin(sound, narration, onset_s))
             held = None
+        self._held = None if self._going else held
         return out
 
     def _is_part(self, label: str) -> bool:

@@ -215,6 +215,13 @@ def test_live_what_is_called_this_and_that_is_an_event_all_the_same():
     assert len({event.id for event in told}) == 1 and told[-1].phase == "ended"
 
 
+def test_live_what_beeps_without_a_name_is_an_event_once_it_lasts():
+    beep = [[("other", 0.8)], []]
+    assert live([[], *beep * 3]) == [("other", 3.0)]
+    assert live([[], *beep * 2, [], [], *beep, []]) == [], "after a longer pause it is another"
+    assert live([[], *beep, [("bell", 0.9)], [], [], []]) == [("bell", 5.0)], "after a pause it may be another"
+
+
 @pytest.mark.parametrize("hop_s", [0.25, 0.5, 1.0, 2.0])
 def test_live_it_does_not_matter_how_often_windows_come(hop_s):
     def script(onset_s):

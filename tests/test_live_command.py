@@ -98,10 +98,10 @@ def test_a_movie_at_its_own_speed(siren, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_asked_to_stop_it_ends_in_time_with_all_written(movie, tmp_path, number, code):
+def test_asked_to_stop_it_ends_in_time_with_all_written(siren, tmp_path, number, code):
     log = tmp_path / "a.jsonl"
-    options = ["--realtime", "--loop", "--jsonl", tmp_path / "a.jsonl", "--threshold", "other=0.1"]
-    with running("--camera", movie, *options) as process:
+    options = ["--realtime", "--loop", "--jsonl", tmp_path / "a.jsonl"]
+    with running("--camera", siren, *options) as process:
         wait_for(lambda: log.exists() and '"began"' in log.read_text())
         process.send_signal(number)
         told = time.monotonic()
@@ -270,7 +270,7 @@ def test_a_stream_that_never_came_is_an_error():
     assert "0 windows" not in done.stderr and "latency" not in done.stderr
 
 
-def test_a_terminal_that_is_closed_ends_it_with_all_written(movie, tmp_path):
+def test_a_terminal_that_is_closed_ends_it_with_all_written(siren, tmp_path):
     """The window of the terminal is closed, or the ssh connection: SIGHUP, and nobody reads any more."""
     log = tmp_path / "a.jsonl"
     screen, terminal = pty.openpty()
@@ -279,9 +279,9 @@ def test_a_terminal_that_is_closed_ends_it_with_all_written(movie, tmp_path):
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    options = ["--realtime", "--loop", "--jsonl", log, "--srt", tmp_path / "a.srt", "--threshold", "other=0.1"]
+    options = ["--realtime", "--loop", "--jsonl", log, "--srt", tmp_path / "a.srt"]
     process = subprocess.Popen(
-        command("--camera", movie, *options), stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=own_terminal
+        command("--camera", siren, *options), stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=own_terminal
     )
     os.close(terminal)
     try:
