@@ -255,7 +255,8 @@ class EventTracker:
                     continue
             out.append(self._begin(sound, narration, onset_s))
             held = None
-        self._held = None if self._going else held
+        lasts = not narration.sounds or (held is not None and held.last_end_s == narration.end_s)  # silence is a pause
+        self._held = held if lasts and not self._going else None
         return out
 
     def _is_part(self, label: str) -> bool:

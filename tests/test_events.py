@@ -220,6 +220,7 @@ def test_live_what_beeps_without_a_name_is_an_event_once_it_lasts():
     assert live([[], *beep * 3]) == [("other", 3.0)]
     assert live([[], *beep * 2, [], [], *beep, []]) == [], "after a longer pause it is another"
     assert live([[], *beep, [("bell", 0.9)], [], [], []]) == [("bell", 5.0)], "after a pause it may be another"
+    assert live([[], *beep, beep[0], [("bell", 0.4)], *beep, []]) == [], "it may have a name"
 
 
 @pytest.mark.parametrize("hop_s", [0.25, 0.5, 1.0, 2.0])
