@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream import vocabulary
+from avstream.listeners.calibration import logit, sigmoid
 from avstream.vocabulary import OTHER
 
 MOST_CLAIMS = 3  # a narration is a sentence, not a list
@@ -72,14 +73,10 @@ def no_parents(frames: int) -> tuple[Floats, Floats]:
 def mean(heard: Sequence[Heard]) -> Heard:
     """What one listener makes of stretches of one length, together: the means of its logits. Without `embedding`."""
     parts = ((one.frames, one.clip, one.parent_frames, one.parent_clip) for one in heard)
-    frames, clip, parent_frames, parent_clip = (_mean(part) for part in zip(*parts, strict=True))
+    frames, clip, parent_frames, parent_clip = (
+        sigmoid(logit(np.stack(part)).mean(axis=0)).astype(np.float32) for part in zip(*parts, strict=True)
+    )
     return Heard(frames, clip, heard[0].hop_s, parent_frames, parent_clip)
-
-
-def _mean(chances: Sequence[Floats]) -> Floats:
-    """The mean of chances as logits."""
-    kept = np.clip(np.stack(chances, dtype=np.float64), 1e-6, 1 - 1e-6)
-    return np.asarray(1 / (1 + np.exp(-np.log(kept / (1 - kept)).mean(axis=0))), np.float32)
 
 
 def claims(listener: Listener, heard: Heard, begin_s: float, end_s: float) -> list[Claim]:
