@@ -126,8 +126,8 @@ class _Going:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A sound without a name that was not reported yet: its onset, the end of the first narration of it, and of the
-    last. It may pause, as what beeps does.
+    """A sound without a name that is not reported yet: its onset, and the ends of the first and the last narration of
+    it. It may pause, as beeps do.
     """
 
     onset_s: float
@@ -153,7 +153,7 @@ class EventTracker:
     def update(self, narration: Narration) -> list[SoundEvent]:
         """What became of events with one more narration (`Rules.applied` to it): first what ended."""
         out = [self._end(label) for label in list(self._going) if includes(self._rules.muted, label)]
-        sounds = {sound.label: sound for sound in map(self._known, narration.sounds)}
+        sounds = {sound.label: sound for sound in map(self._relabeled, narration.sounds)}
         missing = []
         for label, going in self._going.items():
             sound = sounds.pop(label, None)
@@ -183,9 +183,10 @@ class EventTracker:
         self._held = None
         return [self._end(label) for label in list(self._going)]
 
-    def _known(self, sound: Sound) -> Sound:
-        """Live, a sound with an unsure general word is one without a name, unless it may be what goes on or the user
-        asked for that word: too many of them are wrong to begin an event.
+    def _relabeled(self, sound: Sound) -> Sound:
+        """Live, a sound with an unsure general word counts as one without a name, because such words are often wrong.
+        It keeps the word if an event of it, or of a kind of it, goes on, or if the user set that word as urgent or gave
+        it a threshold.
         """
         label, rules = sound.label, self._rules
         if not self._corrects or label not in PARENTS or sound.confidence >= SURE_GENERAL:
@@ -217,8 +218,8 @@ class EventTracker:
             return sound.confidence >= STAY * begins_at
         if sound.confidence < begins_at:
             return False
-        told_after_s = UNNAMED_S if _detail(event.label) == UNNAMED else 0.0
-        if now_s - event.onset_s > told_after_s + CORRECT_S:
+        reported_after_s = UNNAMED_S if _detail(event.label) == UNNAMED else 0.0
+        if now_s - event.onset_s > reported_after_s + CORRECT_S:
             return False
         if event.urgent and not includes(self._rules.urgent, sound.label):
             return False
@@ -236,7 +237,7 @@ class EventTracker:
         return going.event
 
     def _begin_all(self, fresh: Iterable[Sound], narration: Narration) -> list[SoundEvent]:
-        """Begin an event of each, the best known first, or hold it. A name is that of what was held just before."""
+        """Begin an event of each, the best known first, or hold it. A name is also that of what was held just before."""
         before_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
         held = self._held
         if held is not None and narration.end_s - held.last_end_s > GAP_S:

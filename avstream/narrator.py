@@ -201,8 +201,8 @@ def heard_in(window: Window, listener: Listener) -> list[Claim]:
     """What can be claimed of the part of a window that it speaks for.
 
     A sound that has just begun when the window ends is little of it, and a listener that was taught by full windows is
-    hardly sure of it. So it hears that sound alone, filling the window in two ways (`filled`), and the mean counts. Of
-    a general word it is too sure even so: "possibly" is the most.
+    hardly sure of it. So it hears that sound alone, filling the window in two ways (`filled`), and the mean counts.
+    General words are capped at "possibly": so early, they are too often wrong.
     """
     samples = mono(window.audio, window.rate_hz, listener.rate_hz)
     begin_s, end_s = (time_s - window.start_s for time_s in (window.focus_start_s, window.focus_end_s))

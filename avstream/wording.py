@@ -14,7 +14,7 @@ from avstream.vocabulary import ENTRIES, OTHER
 
 UNIDENTIFIED = "unidentified sound"
 SURE, LIKELY = 0.8, 0.5  # below the first a caption says "probably", below the second "possibly"
-POSSIBLE = LIKELY - 0.05  # the most of what is to be "possibly" and to begin no event
+POSSIBLE = LIKELY - 0.05  # the cap for what may only be said with "possibly": it begins no event
 
 
 def words(label: str) -> str:

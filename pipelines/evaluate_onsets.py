@@ -127,7 +127,7 @@ def report(known: Sequence[Named], unknown: Sequence[Named]) -> dict[str, object
     middle = float(np.median(delays))
     return {
         "known": len(known),
-        "named": round(float(came.mean()), 3),
+        "named": share(came),
         "delay_s": round(middle, 2) if np.isfinite(middle) else None,
         "delay_of_named_s": round(float(np.median(delays[came])), 2) if came.any() else None,
         "with_an_event": share(bool(one.events) for one in known),
@@ -140,7 +140,7 @@ def report(known: Sequence[Named], unknown: Sequence[Named]) -> dict[str, object
 
 
 def share(found: Iterable[bool]) -> float | None:
-    """How many are true, of all; None of none."""
+    """The share that is true; None when there are none."""
     values = list(found)
     return round(sum(values) / len(values), 3) if values else None
 

@@ -73,14 +73,14 @@ class Result:
     def growth(self, warm_s: float) -> float | None:
         """The most that a program grew: the median memory of its last minute, or third, over that of its first after
         the warm-up, minus 1. One that a hang-up ended before there were two such minutes has nothing to say, if another
-        ran longer. None when all did so before the warm-up was over.
+        ran longer. None when none outlasted the warm-up.
         """
         warm, minute = round(warm_s / SAMPLE_S), round(60 / SAMPLE_S)
         warmed = [rss[warm:] for rss in self.rss_mib]
+        if not any(warmed):
+            return None
         found = []
         for rss in [rss for rss in warmed if len(rss) >= 2 * minute] or [max(warmed, key=len)]:
-            if not rss:
-                return None
             part = max(1, min(minute, len(rss) // 3))
             found.append(statistics.median(rss[-part:]) / statistics.median(rss[:part]) - 1)
         return max(found)
@@ -339,7 +339,7 @@ def main() -> int:
         result = soak(options.minutes, options.fault_every, Path(folder))
     print(result.summary())
     growth = result.growth(WARM_S)
-    grew = "unknown, it ran too briefly" if growth is None else f"{growth:+.1%}"
+    grew = "unknown, the run was too short" if growth is None else f"{growth:+.1%}"
     print(f"memory from {WARM_S:g} s after a start on: {grew}\n{result.stderr}")
     check(result)
     assert growth is None or growth < 0.05, f"memory grew by {growth:.1%} from {WARM_S:g} s after a start on"

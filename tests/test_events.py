@@ -204,7 +204,7 @@ def test_live_what_is_muted_while_it_is_held_is_not_told():
     tracker = EventTracker("yard", rules, corrects=True)
     for index in range(6):
         assert tracker.update(rules.applied(narration(index, ("other", 0.8)))) == []
-        if index == 3:  # told it would be with the next
+        if index == 3:  # otherwise the next narration would report it
             rules.mute("other")
 
 
