@@ -237,7 +237,7 @@ class EventTracker:
         return going.event
 
     def _begin_all(self, fresh: Iterable[Sound], narration: Narration) -> list[SoundEvent]:
-        """Begin an event of each, the best known first, or hold it. A name is also that of what was held just before."""
+        """Begin an event of each, best known first, or hold it. A name is also given to what was held just before."""
         before_s = narration.start_s if self._known_s is None else max(narration.start_s, self._known_s)
         held = self._held
         if held is not None and narration.end_s - held.last_end_s > GAP_S:
