@@ -253,6 +253,23 @@ def test_what_is_urgent_has_its_own_line_and_no_other_sound_is_called_so():
     assert (caption == part(settled(other, frame, BIG, 103), layout.caption)).all()
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (1280, 722), (1920, 1080)])
+def test_how_to_confirm_an_urgent_line_is_not_cut_and_no_history_denies_it(size):
+    """In a real window the lower half of "press a key when seen" was missing, beside "nothing heard so far"."""
+    screen = showing(flash=False)
+    screen.event(event(1, "bell", 95.0, urgent=True))
+    out, layout = settled(screen, photo(value=90), size), arrange(*size, (360, 640), 1)
+    banner = part(out, layout.banners)
+    inked = (np.abs(luminance(banner) - luminance(np.array([[YELLOW]], np.uint8))[0, 0]) > 0.3)[
+        :, 3 * size[0] // 4 : -16
+    ]
+    rows = np.flatnonzero(inked.any(axis=1))
+    assert len(rows) > 0.3 * len(banner) and rows[-1] < 0.92 * len(banner), "two lines, above the frame"
+    assert (part(out, layout.history) == BACKGROUND).all(), "no row, and no word that there was nothing"
+    quiet = settled(showing(flash=False), photo(value=90), size)
+    assert (part(quiet, arrange(*size, (360, 640), 0).history) != BACKGROUND).any(), "which there is without it"
+
+
 @pytest.mark.parametrize("info", [INFO, EARS])
 def test_an_urgent_line_is_larger_than_all_else_and_stays_until_it_was_seen(info):
     frame = photo(value=90) if info is INFO else None

@@ -262,7 +262,7 @@ class Screen:
         if places and rows:
             last = places[min(len(rows), len(places)) - 1]
             _blend(self._cached("axis", (last, layout), lambda: timeline.axis_patch(last, layout)), out)
-        elif places:
+        elif places and layout.banners[1] == layout.banners[3]:  # an urgent sound has no row, but was heard
             _blend(self._cached("axis", layout, lambda: timeline.empty_patch(layout)), out)
 
     def _draw_banners(self, out: Picture, layout: Layout, rows: tuple[Row, ...], now_s: float) -> None:

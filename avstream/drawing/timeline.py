@@ -156,7 +156,7 @@ def banner_patch(row: Row, layout: Layout, at: int, count: int, *, bright: bool)
     layer.frame(0, 0, layer.width, high, thick)
     size = max(8, round(0.62 * high))
     tail: Line = (Run(f"{row.when}, {row.lasted}", 0.55, ink),)
-    hint = (Run("press a key when seen", 0.26, ink),)
+    hint, hint_size = (Run("press a key when seen", 1.0, ink),), round(0.26 * size)
     head = (Run("URGENT  ", 0.55, ink), Run(row.hedge, 0.55, ink), Run(row.words, 1.0, ink))
     inset = 0.35 * size
     aside = line_width(tail, size) + 2 * inset
@@ -165,6 +165,6 @@ def banner_patch(row: Row, layout: Layout, at: int, count: int, *, bright: bool)
     layer.line(fitted(head, size, layer.width - aside - inset), inset, high / 2, size)
     if tail:
         layer.line(tail, layer.width - inset, 0.4 * high, size, "right")
-        if 0.26 * size >= 10:
-            layer.line(hint, layer.width - inset, 0.74 * high, size, "right")
+        if hint_size >= 10:
+            layer.line(hint, layer.width - inset, 0.79 * high, hint_size, "right")
     return layer.finished(left, top + at * high)
