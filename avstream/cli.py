@@ -18,7 +18,6 @@ from avstream.commands.options import INTERRUPTED, say
 from avstream.commands.signals import InterruptedBySignal
 from avstream.config import presets
 from avstream.errors import AvstreamError, ConfigError
-from avstream.workers import without_pools
 
 LETTING_GO_S = 0.4  # for threads that were asked to end
 EXAMPLES = """\
@@ -75,7 +74,6 @@ def entry() -> NoReturn:
     """The program: `main`, then the end of the process."""
     with suppress(OSError, ValueError, AttributeError):
         take_stderr(alone="--debug" not in sys.argv)
-    without_pools()
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is on its way to the end
     patient_until = time.monotonic() + LETTING_GO_S

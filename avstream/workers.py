@@ -11,8 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 T = TypeVar("T")
 M_ARENA_MAX, HEAPS = -8, 2  # of glibc's malloc.h
 
@@ -31,11 +29,11 @@ def share_heaps() -> None:
 
 
 def without_pools() -> None:
-    """Have numpy and OpenCV, if it is not loaded yet, work on the thread that calls them: arrays and pictures are small
-    here, and the pools' idle threads spin, which cost a seventh of a movie's CPU time.
+    """Have numpy and OpenCV, which must not be loaded yet, work on the thread that calls them: arrays and pictures are
+    small here, and the pools' idle threads spin, which cost a seventh of a movie's CPU time.
     """
-    threadpool_limits(1, user_api="blas")
-    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+    for pool in ("OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(pool, "1")
 
 
 class NoAnswerError(Exception):
