@@ -100,8 +100,7 @@ class Narrator:
         models, timings = self._models, dict[str, float]()
         level = level_of(window)
         frame = key_frame(window)
-        with stage(timings if window.motion else {}, "motion"):
-            models.localizer.watch(window, key)  # also in silence, so that it misses nothing
+        models.localizer.watch(window, key)  # also in silence, so that it misses nothing
         name = models.listener.name
         if level < SILENCE_DBFS:
             return assemble(window, source, level, frame, timings=timings, listener=name)

@@ -107,7 +107,7 @@ def dancing(loud, moving=True):
 def test_what_moves_with_the_sound_is_its_place(nano):
     loud, audio = strikes(np.random.default_rng(3))
     seen = nano.narrate_window(replace(window(audio), motion=dancing(loud)), "seen")
-    assert set(seen.timings_ms) == STAGES | {"motion"}
+    assert set(seen.timings_ms) == STAGES
     (sound,) = seen.sounds
     assert sound.visible is True and seen.heatmap is not None and 0.8 <= sound.place_confidence <= 1
     left, top, right, bottom = sound.box
@@ -123,7 +123,7 @@ def test_sources_that_take_turns_are_not_mixed_up(nano):
     first = replace(window(audio), motion=dancing(loud))
     mute = replace(window(np.zeros(3 * RATE)), motion=dancing(loud[::-1]))
     alone = nano.narrate_window(first, "alone")
-    assert set(nano.narrate_window(mute, "b").timings_ms) == {"motion"}
+    assert not nano.narrate_window(mute, "b").timings_ms
     assert nano.narrate_window(first, "a").sounds == alone.sounds
     assert nano.narrate_window(first, "b").sounds == alone.sounds, "window 0 starts a source anew"
 

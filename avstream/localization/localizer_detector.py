@@ -63,9 +63,7 @@ class DetectorLocalizer:
 
     def watch(self, window: Window, source: str) -> None:
         """Take the window's motion pictures."""
-        seen = self._seen.of(source, anew=not window.index)
-        for frame in window.motion:
-            seen.motion.push(frame.time_s, frame.gray)
+        self._seen.of(source, anew=not window.index).motion.watch(window)
 
     def places(self, window: Window, source: str, labels: Sequence[str]) -> tuple[Place, ...]:
         """One place a label."""

@@ -23,12 +23,12 @@ class SynchronyLocalizer:
 
     def watch(self, window: Window, source: str) -> None:
         """Take the window's motion pictures."""
-        seen = self._seen.of(source, anew=not window.index)
-        for frame in window.motion:
-            seen.push(frame.time_s, frame.gray)
+        self._seen.of(source, anew=not window.index).watch(window)
 
     def places(self, window: Window, source: str, labels: Sequence[str]) -> tuple[Place, ...]:
         """One place a label."""
+        if not labels:
+            return ()
         place = place_of(window, self._seen.of(source))
         return (place,) if len(labels) == 1 else (unattributed(place),) * len(labels)
 

@@ -6,6 +6,8 @@ once, and a stream gives the same steps however it is cut into pushes.
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,6 +25,7 @@ Number = TypeVar("Number", np.uint8, np.float32)
 SIDE_PX = MOTION_SIDE  # the longer side that pictures are worked on at
 CELL_PX = 8
 SHORTEST_STEP_S = 0.0217  # 30 pictures a second may jitter by a third; of 50 or 60 every second is taken
+EDGE_S = 1e-6  # by which a step may be outside
 LONGEST_STEP_S = 0.25  # between pictures further apart nothing can be said of the motion
 STILL = 0.8  # gray levels: when two thirds of the picture change less, that is noise, not a camera: skies show none
 NORMAL_STEP_S = 0.04
@@ -63,12 +66,16 @@ class _Picture:
 
 
 class Motion:
-    """The steps of one stream, the last `keep_s` seconds of them. Times must not run backward."""
+    """The steps of one stream, the last `keep_s` seconds of them. Times must not run backward.
+
+    Pictures wait until their steps are asked for, as nobody does in silence.
+    """
 
     def __init__(self, keep_s: float = 12.0) -> None:
-        self.steps: list[Step] = []
         self._keep_s = keep_s
+        self._waiting, self._pushed_s = deque[tuple[float, Gray]](), -math.inf
         self._last: _Picture | None = None
+        self._steps = deque[Step]()
 
     def push(self, time_s: float, gray: Gray) -> None:
         """Take the next picture, uint8 (h, w), gray, or (h, w, 3), RGB, of any size; one taken before is ignored.
@@ -77,18 +84,33 @@ class Motion:
         """
         if gray.ndim not in (2, 3) or gray.dtype != np.uint8 or not gray.size:
             raise ValueError(f"a picture must be uint8 (h, w) or (h, w, 3), not {gray.dtype} {gray.shape}")
-        before = self._last
-        if before is not None and time_s - before.time_s < SHORTEST_STEP_S:
-            return
-        self._last = now = _prepared(time_s, gray)
+        if time_s - self._pushed_s >= SHORTEST_STEP_S:
+            self._pushed_s = time_s
+            self._waiting.append((time_s, gray))
+
+    def forget(self, before_s: float) -> None:
+        """Let go of waiting pictures from before a time."""
+        while self._waiting and self._waiting[0][0] < before_s - EDGE_S:
+            self._waiting.popleft()
+
+    def steps(self, start_s: float = -math.inf, end_s: float = math.inf) -> list[Step]:
+        """Those inside [start_s, end_s]; steps from before `start_s` may then never be made."""
+        self.forget(start_s)
+        while self._waiting:
+            self._take(*self._waiting.popleft())
+        return [step for step in self._steps if step.start_s >= start_s - EDGE_S and step.end_s <= end_s + EDGE_S]
+
+    def _take(self, time_s: float, gray: Gray) -> None:
+        before, now = self._last, _prepared(time_s, gray)
+        self._last = now
         if before is None:
             return
         if before.gray.shape != now.gray.shape or time_s - before.time_s > LONGEST_STEP_S:
-            self.steps.append(_apart(before, now))
+            self._steps.append(_apart(before, now))
         else:
-            self.steps.append(_step(before, now))
-        while self.steps[0].end_s < time_s - self._keep_s:
-            self.steps.pop(0)
+            self._steps.append(_step(before, now))
+        while self._steps[0].end_s < time_s - self._keep_s:
+            self._steps.popleft()
 
 
 def _prepared(time_s: float, picture: Gray) -> _Picture:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avstream.localization.fit import Fit, Series, fit, hearings, unit
 from avstream.localization.hearing import loudness
 from avstream.localization.motion import Motion, Step, cuts, placed_at
-from avstream.records import Box
+from avstream.records import Box, Window
 
 Heat = NDArray[np.float32]
 
@@ -63,6 +63,12 @@ class Synchrony:
         """Take a picture, uint8 (h, w) or (h, w, 3), of any size; one taken before is ignored. See `Motion.push`."""
         self._motion.push(time_s, picture)
 
+    def watch(self, window: Window) -> None:
+        """Take the motion pictures of the next window; those of earlier ones that nobody asked about are let go."""
+        self._motion.forget(window.start_s)
+        for frame in window.motion:
+            self.push(frame.time_s, frame.gray)
+
     def look(
         self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int, at_s: float | None = None
     ) -> SynchronyMap | None:
@@ -78,7 +84,7 @@ class Synchrony:
         self, start_s: float, end_s: float, audio: NDArray[np.float32], rate_hz: int, at_s: float | None = None
     ) -> Shot | None:
         """The motion and the sound of the shot around `at_s`, as for `look`; None in silence and for a short one."""
-        steps = [step for step in self._motion.steps if step.start_s >= start_s - 1e-6 and step.end_s <= end_s + 1e-6]
+        steps = self._motion.steps(start_s, end_s)
         middle_s = (start_s + end_s) / 2 if at_s is None else at_s
         breaks = cuts(steps)
         shot = shot_at(steps, breaks, middle_s)
