@@ -243,7 +243,7 @@ class Movie:
         while more and failures < READ_FAILURES:
             try:
                 for packet in self._container.demux(self._streams):
-                    if self._stop.is_set() or self._past_end():
+                    if self._stop.is_set() or (self.end_s < math.inf and self._past_end()):
                         return
                     before, failures = self._frames, 0
                     if packet.size:  # an empty one would end the decoder
