@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from avstream.decoding import Replay
 from avstream.errors import ConfigError, ModelError
 
 FAMILIES = ("llava", "llava_next", "llava_onevision")
@@ -40,6 +41,7 @@ class Llava:
         self._tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         self._template = self._tokenizer.chat_template or stored_template(checkpoint)
         self._image_token: str = self._tokenizer.convert_ids_to_tokens(self._model.config.image_token_id)
+        self._replay = Replay(self._model) if Replay.suits(self._model) else None
 
     def vision_parts(self) -> dict[str, Any]:
         """What a ClipTower needs: LLaVA's own tower, the layer it reads and the pictures' normalization."""
@@ -88,14 +90,17 @@ class Llava:
         text = self.prompt(instruction, heard).replace(self._image_token, self._image_token * len(features))
         inputs = self._tokenizer(text, return_tensors="pt", return_token_type_ids=False)
         inputs = inputs.to(self._model.device)
+        length = inputs["input_ids"].shape[1]
+        cache = {} if self._replay is None else {"past_key_values": self._replay.cache(length + MAX_NEW_TOKENS)}
         output = self._model.generate(
             **inputs,
+            **cache,
             # built anew for each call: beam search changes it in place
             mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=[features])},
             do_sample=False,
             max_new_tokens=MAX_NEW_TOKENS,
         )
-        new = output[0, inputs["input_ids"].shape[1] :]
+        new = output[0, length:]
         return self._tokenizer.decode(new, skip_special_tokens=True).strip()
 
 

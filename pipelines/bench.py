@@ -3,6 +3,7 @@
     python -m pipelines.bench movie.mp4 --bars [--yamnet FOLDER] [--page docs/performance.md] [--out bars.json]
     python -m pipelines.bench movie.mp4 [--preset nano]
     python -m pipelines.bench --random encoders --random llava-0.5b --threads 1
+    python -m pipelines.bench --random encoders --random llava-0.5b --device cuda
 
 With --bars, what complete programs take beside their peers: start, sound alone, 720p beside ffmpeg's decoding (which
 has to be installed), many live streams, memory. It takes about six minutes. Else every figure is a median of complete
@@ -34,10 +35,10 @@ from pipelines.benchmarks import bars, shapes
 from pipelines.evaluation import plots, tables
 
 
-def bench_random(name: str, console: Console) -> None:
+def bench_random(name: str, device: torch.device, console: Console) -> None:
     """Print what a true-shape model costs in each way to run it."""
     console.print(f"making {name} with random weights", style="dim")
-    found = shapes.measure(name)
+    found = shapes.measure(name, device)
     table = Table(title=found.title, caption=found.note)
     for heading in found.headings:
         table.add_column(heading, justify="left" if heading == found.headings[0] else "right")
@@ -121,6 +122,7 @@ def main() -> int:
         "--random", action="append", choices=shapes.NAMES, default=[], help="true shapes, random weights"
     )
     parser.add_argument("--threads", type=int, default=0, help="0: one for each core; a preset has its own")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of --random (default: cpu)")
     args = parser.parse_args()
     if not args.movie and not args.random:
         parser.error("give a movie, or --random MODEL")
@@ -133,11 +135,12 @@ def main() -> int:
             return 0
         if args.movie:
             bench_movie(args.movie, presets.load(args.preset), args.hop, console, args.figure)
-        torch_models.use_threads(args.threads, torch.device("cpu"))
+        device = torch_models.choose_device(args.device)
+        torch_models.use_threads(args.threads, device)
         threads = torch.get_num_threads()
         console.print(f"{platform.machine()}, torch {torch.__version__}, threads: {threads}", style="dim")
         for name in args.random:
-            bench_random(name, console)
+            bench_random(name, device, console)
     except AvstreamError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code

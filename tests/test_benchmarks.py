@@ -61,3 +61,16 @@ def test_a_language_model_is_measured_in_each_way_and_scaled(monkeypatch):
     assert [row[0] for row in found.rows] == list(shapes.WAYS)
     assert all(len(row) == len(found.headings) and float(row[-1]) != 0 for row in found.rows)
     assert "2 and 4 of 6 layers" in found.note
+
+
+def test_a_gpus_language_model_is_run_whole(monkeypatch):
+    """By the same code on the CPU, where there is nothing to replay."""
+    config = Qwen2Config(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+                         num_key_value_heads=1, vocab_size=100)  # fmt: skip
+    monkeypatch.setitem(shapes.LANGUAGE, "llava-0.5b", (Qwen2ForCausalLM, config))
+    monkeypatch.setattr(shapes, "GPU_WAYS", ("float32",))
+    monkeypatch.setattr(shapes, "REPEATS", 2)
+    found = shapes.language_on_gpu("llava-0.5b", shapes.CPU)
+    (row,) = found.rows
+    assert row[0] == "float32" and len(row) == len(found.headings)
+    assert float(row[-2]) > 0 and float(row[-1]) > 0 and "layers were run" not in found.note
