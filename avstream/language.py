@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
@@ -30,8 +31,11 @@ class Llava:
 
     words_decide = False
 
-    def __init__(self, checkpoint: Path, *, device: torch.device, dtype: torch.dtype) -> None:
-        """Load from a local folder. Raises ModelError for a family that is not known, OSError when incomplete."""
+    def __init__(self, checkpoint: Path, *, device: torch.device, dtype: torch.dtype, int8: bool = False) -> None:
+        """Load from a local folder. `int8`, on a CPU and from float32: the language model multiplies bytes.
+
+        Raises ModelError for a family that is not known, OSError when incomplete.
+        """
         self._model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
         family = self._model.config.model_type
         if family not in FAMILIES:
@@ -41,6 +45,9 @@ class Llava:
         self._tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         self._template = self._tokenizer.chat_template or stored_template(checkpoint)
         self._image_token: str = self._tokenizer.convert_ids_to_tokens(self._model.config.image_token_id)
+        if int8:
+            self._model.model.language_model = in_int8(self._model.model.language_model)
+            self._model.lm_head = in_int8(nn.Sequential(self._model.lm_head))[0]
         self._replay = Replay(self._model) if Replay.suits(self._model) else None
 
     def vision_parts(self) -> dict[str, Any]:
@@ -102,6 +109,13 @@ class Llava:
         )
         new = output[0, length:]
         return self._tokenizer.decode(new, skip_special_tokens=True).strip()
+
+
+def in_int8(model: nn.Module) -> Any:
+    """A model whose linear layers have int8 weights, and quantize what they get as it comes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it moves to another package one day; torch is pinned
+        return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
 
 
 def stored_template(checkpoint: Path) -> str | None:

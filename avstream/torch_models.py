@@ -31,7 +31,8 @@ T = TypeVar("T")
 def load_llava(settings: Settings) -> tuple[Llava, ClipTower, str]:
     """A LLaVA, its tower and its device. Raises ConfigError for a device that is not there, and ModelError."""
     device, dtype = prepare(settings)
-    language = loading(settings.language, "llava", lambda path: Llava(path, device=device, dtype=dtype))
+    int8 = settings.dtype == "int8"
+    language = loading(settings.language, "llava", lambda path: Llava(path, device=device, dtype=dtype, int8=int8))
     return language, ClipTower(**language.vision_parts()), str(device)
 
 
@@ -196,7 +197,14 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto`: bfloat16 on cuda and on CPUs that multiply it in hardware, float16 on mps, otherwise float32."""
+    """`auto`: bfloat16 on cuda and on CPUs that multiply it in hardware, float16 on mps, otherwise float32.
+
+    `int8` is for the language model alone: all else stays float32. Raises ConfigError for it on anything but a CPU.
+    """
+    if name == "int8":
+        if device.type != "cpu":
+            raise ConfigError(f"int8 on {device.type}", "add --device cpu, or use --dtype bfloat16 there")
+        return torch.float32
     if name != "auto":
         return cast(torch.dtype, getattr(torch, name))
     if device.type == "mps":

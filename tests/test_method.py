@@ -14,6 +14,7 @@ from avstream.errors import ConfigError, ModelError
 from avstream.language import MAX_NEW_TOKENS, Llava
 from avstream.localization.similarity import heatmap
 from avstream.substitution import select, substitute
+from avstream.torch_models import choose_dtype
 from pipelines.projection.mlp import ProjectionMLP
 from tests import fakes
 
@@ -237,3 +238,26 @@ def test_mono_resamples_a_tone_to_the_same_tone():
     assert samples.shape == (16_000,) and samples.dtype == np.float32
     want = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
     np.testing.assert_allclose(samples[200:-200], want[200:-200], atol=2e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_int8_is_close_to_float32(checkpoints, family):
+    """The logits of a prompt with a picture, whose linear layers are all quantized but those around the model."""
+    embedded = torch.from_numpy(noise(1, 20, fakes.TEXT)) / 4
+    logits = []
+    for int8 in (False, True):
+        llava = Llava(checkpoints[family], **CPU, int8=int8)
+        with torch.inference_mode():
+            logits.append(llava._model(inputs_embeds=embedded).logits.flatten())
+        left = [
+            type(layer) for layer in llava._model.model.language_model.modules() if "Linear" in type(layer).__name__
+        ]
+        assert (torch.nn.Linear in left) != int8 and (type(llava._model.lm_head) is torch.nn.Linear) != int8
+        assert llava.describe(noise(5, fakes.WIDTH), "what is", "a dog")
+    assert torch.corrcoef(torch.stack(logits))[0, 1] > 0.99 and not torch.equal(*logits)
+
+
+def test_int8_is_for_a_cpu():
+    assert choose_dtype("int8", torch.device("cpu")) is torch.float32
+    with pytest.raises(ConfigError, match="--device cpu, or use --dtype bfloat16"):
+        choose_dtype("int8", torch.device("cuda"))

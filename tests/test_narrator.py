@@ -203,8 +203,8 @@ def test_every_family_and_encoder_narrates_through_the_same_code(checkpoints, fa
     assert narrator.narrate_window(window(np.zeros(3 * RATE)), family).sounds == ()
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision(checkpoints, dtype):
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8"])
+def test_lower_precision(checkpoints, dtype):
     settings = presets.load(
         "llava-1.5-7b", language=str(checkpoints["llava"]), audio=f"whisperclip:{checkpoints['whisper']}", tokens=5,
         localizer="synchrony", dtype=dtype, device="cpu", listener="nano",

@@ -53,7 +53,7 @@ def add(command: argparse.ArgumentParser) -> None:
     models.add_argument("--preset", default="nano", metavar="NAME", help="whose language model and vision tower")
     for name, words in (
         ("language", "another LLaVA: hub id or folder"), ("unselected", "zero the other patches, or drop them"),
-        ("device", "auto, cpu, cuda or mps"), ("dtype", "auto, float32, bfloat16 or float16"),
+        ("device", "auto, cpu, cuda or mps"), ("dtype", "auto, float32, bfloat16, float16 or int8"),
         ("prompt", "the instruction to the language model"),
     ):  # fmt: skip
         models.add_argument(f"--{name}", metavar=name.upper(), help=words)

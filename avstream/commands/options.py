@@ -53,7 +53,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "if it can be had)",
     )
     group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or mps")
-    group.add_argument("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16")
+    group.add_argument("--dtype", metavar="NAME", help="auto, float32, bfloat16, float16, or int8 on a CPU")
     group.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads of a model; 0: one for each core, for the embedded ones 1"
     )

@@ -20,7 +20,7 @@ DETECTOR = "ustc-community/dfine-nano-coco"  # what `--localizer detector` means
 CHOICES = {
     "unselected": ("zero", "drop"),
     "device": ("auto", "cpu", "cuda", "mps"),
-    "dtype": ("auto", "float32", "bfloat16", "float16"),
+    "dtype": ("auto", "float32", "bfloat16", "float16", "int8"),
 }
 DEFAULT_PROMPT = "A sound and the picture it belongs to follow. In one short sentence, say what is sounding."
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import time
-import warnings
 from collections.abc import Callable
 from statistics import median
 from typing import NamedTuple, TypeVar
@@ -28,6 +27,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from avstream.decoding import Replay
 from avstream.encoders.whisper import cut_positions
+from avstream.language import in_int8
 
 CPU = torch.device("cpu")
 PROMPT_TOKENS = 40
@@ -182,9 +182,7 @@ def measured(name: str, layers: int, way: str) -> dict[str, float]:
     shorter = type(config)(**{**config.to_dict(), "num_hidden_layers": layers, "layer_types": None})
     model = random_model(lambda: kind(shorter), dtype)
     if way.startswith("int8"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it moves to another package one day
-            model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+        model = in_int8(model)
     call = torch.compile(model) if way.endswith("compiled") else model
     found = {}
     for part, visual in VISUAL.items():
