@@ -71,9 +71,10 @@ class Replay:
                 self._model(**self._inputs, **constant)
                 self._step_back(constant["past_key_values"])
         torch.cuda.current_stream().wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             self._output = self._model(**self._inputs, **constant)
+        self._graph = graph
 
     def _step_back(self, cache: StaticCache) -> None:
         """Take the last token out of a cache: the next one is written over it."""

@@ -284,10 +284,13 @@ def test_a_camera_that_was_gone_for_long_comes_back():
 
 
 def test_memory_is_bounded():
-    motion = Motion(keep_s=2.0)
+    """Of the steps, and of the pictures that nobody asks about."""
+    asked, motion = Motion(keep_s=2.0), Motion(keep_s=2.0)
     for k in range(200):
-        motion.push(k / FPS, np.zeros((18, 32), np.uint8))
-    assert len(motion.steps()) <= 51
+        for one in (asked, motion):
+            one.push(k / FPS, np.zeros((18, 32), np.uint8))
+        assert len(asked.steps()) <= 51
+    assert len(motion._waiting) <= 52 and len(motion.steps()) <= 51
 
 
 def test_pictures_that_nobody_asks_about_cost_nothing_and_change_nothing():
@@ -301,7 +304,7 @@ def test_pictures_that_nobody_asks_about_cost_nothing_and_change_nothing():
         if time_s >= 5:
             late.push(time_s, picture)
     found, expected = lazy.steps(5.0, 8.0), eager.steps(5.0, 8.0)
-    assert len(found) == 3 * FPS - 1 and len(lazy.steps()) == len(late.steps()), "the first 5 s were not looked at"
+    assert len(found) == 3 * FPS - 1 and len(lazy.steps()) == len(late.steps()) + 1, "the first 5 s were not looked at"
     for one, other in zip(found, expected, strict=True):
         assert (one.start_s, one.end_s, one.change, one.cut) == (other.start_s, other.end_s, other.change, other.cut)
         assert np.array_equal(one.cells, other.cells) and np.array_equal(one.pose, other.pose)

@@ -87,10 +87,11 @@ class Motion:
         if time_s - self._pushed_s >= SHORTEST_STEP_S:
             self._pushed_s = time_s
             self._waiting.append((time_s, gray))
+            self.forget(time_s - self._keep_s)
 
     def forget(self, before_s: float) -> None:
-        """Let go of waiting pictures from before a time."""
-        while self._waiting and self._waiting[0][0] < before_s - EDGE_S:
+        """Let go of waiting pictures from before a time, but for the last."""
+        while len(self._waiting) > 1 and self._waiting[1][0] < before_s - EDGE_S:
             self._waiting.popleft()
 
     def steps(self, start_s: float = -math.inf, end_s: float = math.inf) -> list[Step]:
