@@ -12,6 +12,7 @@ from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, MotionFrame, VideoFrame, Watermark
 from avstream.sources.live import supervision
 from avstream.sources.live.camera import CameraPicture
+from avstream.sources.live.pump import Pump
 from avstream.sources.live.source import LiveSource
 from avstream.sources.live.supervision import Supervisor
 from tests.pulse import pulse_server
@@ -387,3 +388,10 @@ def test_a_fault_in_a_driver_costs_one_connection():
         time.sleep(0.01)
     supervisor.close(1.0)
     assert supervisor.problem.found == "flaky failed (rtsp://***@h/ is odd)"
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 100])
+def test_a_pump_that_waits_hands_everything_over_in_order(most):
+    pump: Pump[int] = Pump((number for number in range(500)), name="pump", most=most, first_s=5.0, silence_s=5.0)
+    pump.waits = True
+    assert list(pump) == list(range(500)) and not pump.dropped

@@ -24,7 +24,7 @@ from avstream.errors import ConfigError, SourceError
 from avstream.records import AudioChunk, VideoFrame
 from avstream.sources.file.movie import Movie
 from avstream.sources.file.timestamps import Clock, Track
-from avstream.sources.frames import AtMost, Pictures, gray_upright, upright
+from avstream.sources.frames import AtMost, Pictures, Sounds, gray_upright, upright
 from avstream.windows import Windower
 from tests.synth import CODECS, damage, make_movie
 
@@ -506,3 +506,21 @@ def test_motion_frames_from_luma_are_those_of_the_picture(form, size):
     shown = cv2.cvtColor(upright(frame, scaler, max_side=320, aspect=None), cv2.COLOR_RGB2GRAY)
     assert gray.shape == shown.shape and gray.dtype == np.uint8 and gray.flags["C_CONTIGUOUS"]
     assert np.abs(gray.astype(int) - shown).mean() < 3
+
+
+def test_gathered_sound_is_the_same_in_fewer_pieces(tmp_path):
+    """Live, where threads of many streams wait for each other at every step of every piece."""
+    with av.open(str(make_movie(tmp_path / "a.mp4", duration_s=3.0))) as container:
+        frames = [(frame.time, frame) for frame in container.decode(audio=0)]
+    later = [(time_s + (2.0 if time_s > 1.5 else 0.0), frame) for time_s, frame in frames]  # a hole, amid a piece
+    for stamped in (frames, later):
+        single, gathering = Sounds(start_s=0.0, end_s=9.0), Sounds(start_s=0.0, end_s=9.0, gather_s=0.05)
+        one_by_one = [chunk for time_s, frame in stamped for chunk in single.take(time_s, frame)]
+        gathered = [chunk for time_s, frame in stamped for chunk in gathering.take(time_s, frame)] + gathering.rest()
+        assert not gathering.rest() and gathering.gap_s == pytest.approx(single.gap_s, abs=1e-6)
+        assert 2 * len(gathered) <= len(one_by_one)
+        assert max(chunk.samples.shape[1] / chunk.rate_hz for chunk in gathered) < 0.1
+        starts_s = {round(chunk.start_s, 6) for chunk in one_by_one}
+        assert {round(chunk.start_s, 6) for chunk in gathered} <= starts_s
+        both = [np.concatenate([chunk.samples for chunk in chunks], axis=1) for chunks in (one_by_one, gathered)]
+        assert np.array_equal(*both)

@@ -96,34 +96,53 @@ class Pictures:
 class Sounds:
     """Sound at the rate and channels it begins with: mono stays mono, stereo stereo, more become stereo."""
 
-    def __init__(self, *, start_s: float, end_s: float, stated_s: float = math.inf) -> None:
-        """`stated_s` is the stated length: the last packet is padded to a little past it, which is cut."""
+    def __init__(self, *, start_s: float, end_s: float, stated_s: float = math.inf, gather_s: float = 0.0) -> None:
+        """`stated_s` is the stated length: the last packet is padded to a little past it, which is cut. Frames that
+        follow each other are gathered until they last `gather_s`.
+        """
         self.gap_s = 0.0  # holes inside the sound so far
         self._start_s, self._end_s = start_s, end_s
-        self._stated_s = stated_s
+        self._stated_s, self._gather_s = stated_s, gather_s
+        self._gathered: list[NDArray[np.float32]] = []
+        self._gathered_s = self._follows_s = 0.0  # where these begin and end
         self._reached_s: float | None = None
         self._resampler: av.AudioResampler | None = None
         self._coming: tuple[str, str, int] | None = None
         self._going: tuple[str, int] = ("mono", 0)
 
     def take(self, time_s: float, frame: Any) -> list[AudioChunk]:
-        """The sound of a frame. Raises av.FFmpegError or ValueError when it makes no sense."""
+        """The sound that is complete with a frame. Raises av.FFmpegError or ValueError when it makes no sense."""
         if frame.sample_rate not in RATES_HZ:
             raise ValueError(f"a sample rate of {frame.sample_rate} Hz")
         chunks = []
         for piece in self._resampled(frame):
-            samples = np.asarray(piece.to_ndarray(), dtype=np.float32)
-            if not math.isfinite(float(samples.sum())):  # a damaged decoder state gives NaN
-                samples = np.nan_to_num(samples)
-            chunk = AudioChunk(time_s, self._going[1], samples.clip(-1.0, 1.0))  # loud codings go over 1
-            time_s += samples.shape[1] / self._going[1]
-            padded = self._stated_s < time_s <= self._stated_s + PADDING_S
-            end_s = min(self._end_s, self._stated_s) if padded else self._end_s
-            chunks += trimmed(chunk, self._start_s, end_s)
-        for chunk in chunks:
-            if self._reached_s is not None and chunk.start_s > self._reached_s + SOUND_GAP_S:
-                self.gap_s += chunk.start_s - self._reached_s
-            self._reached_s = chunk.start_s + chunk.samples.shape[1] / chunk.rate_hz
+            if self._gathered and abs(time_s - self._follows_s) > SOUND_GAP_S:
+                chunks += self.rest()
+            if not self._gathered:
+                self._gathered_s = self._follows_s = time_s
+            self._gathered.append(np.asarray(piece.to_ndarray(), dtype=np.float32))
+            length_s = piece.samples / self._going[1]
+            time_s += length_s
+            self._follows_s += length_s
+            if self._follows_s - self._gathered_s >= self._gather_s:
+                chunks += self.rest()
+        return chunks
+
+    def rest(self) -> list[AudioChunk]:
+        """What was gathered so far."""
+        if not self._gathered:
+            return []
+        samples = self._gathered[0] if len(self._gathered) == 1 else np.concatenate(self._gathered, axis=1)
+        self._gathered = []
+        if not math.isfinite(float(samples.sum())):  # a damaged decoder state gives NaN
+            samples = np.nan_to_num(samples)
+        chunk = AudioChunk(self._gathered_s, self._going[1], samples.clip(-1.0, 1.0))  # loud codings go over 1
+        padded = self._stated_s < self._follows_s <= self._stated_s + PADDING_S
+        chunks = trimmed(chunk, self._start_s, min(self._end_s, self._stated_s) if padded else self._end_s)
+        for one in chunks:
+            if self._reached_s is not None and one.start_s > self._reached_s + SOUND_GAP_S:
+                self.gap_s += one.start_s - self._reached_s
+            self._reached_s = one.start_s + one.samples.shape[1] / one.rate_hz
         return chunks
 
     def _resampled(self, frame: Any) -> list[Any]:

@@ -15,12 +15,14 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from avstream.records import AudioChunk
 from avstream.sources.container import DAMAGE
 from avstream.sources.frames import Sounds, gray_upright, upright
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.clocks import ArrivalClock, PlaybackClock
 
 BEHIND_S = 0.5  # decoding that is later than this skips to a key frame
+GATHER_S = 0.05  # of sound that is handed over at once: threads of many streams wait for each other at every step
 NO_KEY_S = 10.0  # a stream without key frames for so long has none: its pictures are decoded all the same
 SETTLING_S = 0.7  # senders begin with a burst or late, which would be placed wrong, and sound is put right slowly
 FAILURES = 50  # undecodable packets in a row: the stream has become something else
@@ -79,7 +81,7 @@ class Decoder:
         self.failed_in_a_row = 0
         self._wait = wait
         self._arrivals, self._playback = ArrivalClock(), PlaybackClock()
-        self._sounds = Sounds(start_s=0.0, end_s=math.inf)
+        self._sounds = Sounds(start_s=0.0, end_s=math.inf, gather_s=GATHER_S)
         self._first_s = math.inf
         self._needs_key, self._keyless_since_s, self._began = True, math.inf, False
 
@@ -109,6 +111,8 @@ class Decoder:
             if self._wait(due_s + length_s - time.monotonic()):
                 return
             yield from self._items(arrived.track, frame, due_s)
+        if not packet.size and arrived.track.kind == "audio":
+            yield from self._heard(self._sounds.rest())
 
     def expect_key(self) -> None:
         """Packets were lost: pictures make no sense before the next key frame."""
@@ -151,10 +155,12 @@ class Decoder:
             if track.kind == "video":
                 yield DecodedPicture(time_s, frame, track.aspect)
             else:
-                for chunk in self._sounds.take(time_s, frame):
-                    yield CapturedSound(chunk.start_s, chunk.rate_hz, chunk.samples)
+                yield from self._heard(self._sounds.take(time_s, frame))
         except DAMAGE:
             self.damaged += 1
+
+    def _heard(self, chunks: list[AudioChunk]) -> Iterator[CapturedSound]:
+        return (CapturedSound(chunk.start_s, chunk.rate_hz, chunk.samples) for chunk in chunks)
 
 
 def _seconds(stamp: int | None, base: Any, arrived: Arrived) -> float | None:

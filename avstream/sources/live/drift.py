@@ -215,7 +215,8 @@ def duration_s(piece: CapturedSound) -> float:
 
 def mixed(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
     """Samples (any, n) as (1, n) or (2, n): what is neither left nor right comes from both sides."""
-    samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)  # one would silence the resampler for good
+    if not math.isfinite(float(samples.sum())):  # one that is not would silence the resampler for good
+        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     if samples.shape[0] == channels:
         return samples
     if channels == 1:

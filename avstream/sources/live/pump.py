@@ -46,7 +46,8 @@ class Handover(Generic[T]):
                         raise self._failure
                     return
                 item = self._queue.popleft()
-                self._changed.notify_all()
+                if self.waits and len(self._queue) == self._most // 2:
+                    self._changed.notify_all()
             patience_s = self.silence_s
             yield item
 
