@@ -18,11 +18,11 @@ from transformers.cache_utils import StaticLayer
 
 Given = Tensor | dict[str, Tensor]  # some models have a mask for each kind of layer
 ROOM = 256  # tokens: a cache's length is a multiple of it, so that few prompts need another one
-WARMING = 3  # steps before the recorded one, in which the libraries set themselves up
+WARM_UP_STEPS = 3  # before the recorded one: kernels are loaded and workspaces allocated in them
 
 
 class Replay:
-    """The steps of one model, which has to be on a GPU. One sentence at a time."""
+    """Replays the decoding step of one model on a GPU. One sentence at a time."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -37,15 +37,13 @@ class Replay:
         """Whether it is on a GPU, and all its layers count their tokens there: a sliding window's count in Python."""
         if model.device.type != "cuda":
             return False
-        layers = StaticCache(config=model.config.get_text_config(decoder=True), max_cache_len=ROOM).layers
-        return all(type(layer) is StaticLayer for layer in layers)
+        return all(type(layer) is StaticLayer for layer in _static_cache(model, ROOM).layers)
 
     def cache(self, tokens: int) -> StaticCache:
         """An empty cache for a sentence of so many tokens, its prompt included; it is good until the next call."""
         if self._cache is None or self._cache.get_max_length() < tokens:
-            length = ROOM * math.ceil(tokens / ROOM)
-            self._cache = StaticCache(config=self._model.config.get_text_config(decoder=True), max_cache_len=length)
-            self._graph = None  # its memory is another
+            self._cache = _static_cache(self._model, ROOM * math.ceil(tokens / ROOM))
+            self._graph = None  # it was recorded on the memory of the last cache
         else:
             self._cache.reset()
         return self._cache
@@ -64,22 +62,27 @@ class Replay:
 
     def _record(self, given: dict[str, Given], constant: dict[str, Any]) -> None:
         self._inputs = copy.deepcopy(given)
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARMING):
+        side_stream = torch.cuda.Stream()  # as torch asks for before a capture
+        side_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side_stream):
+            for _ in range(WARM_UP_STEPS):
                 self._model(**self._inputs, **constant)
-                self._step_back(constant["past_key_values"])
-        torch.cuda.current_stream().wait_stream(aside)
+                _step_back(constant["past_key_values"])
+        torch.cuda.current_stream().wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._output = self._model(**self._inputs, **constant)
         self._graph = graph
 
-    def _step_back(self, cache: StaticCache) -> None:
-        """Take the last token out of a cache: the next one is written over it."""
-        for layer in cache.layers:
-            layer.cumulative_length.sub_(1)
+
+def _static_cache(model: Any, tokens: int) -> StaticCache:
+    return StaticCache(config=model.config.get_text_config(decoder=True), max_cache_len=tokens)
+
+
+def _step_back(cache: StaticCache) -> None:
+    """Remove the last token from a cache: the next one overwrites it."""
+    for layer in cache.layers:
+        layer.cumulative_length.sub_(1)
 
 
 def _tensors(given: Given) -> list[Tensor]:

@@ -32,7 +32,7 @@ class Llava:
     words_decide = False
 
     def __init__(self, checkpoint: Path, *, device: torch.device, dtype: torch.dtype, int8: bool = False) -> None:
-        """Load from a local folder. `int8`, on a CPU and from float32: the language model multiplies bytes.
+        """Load from a local folder. `int8` quantizes the language model (float32, on a CPU).
 
         Raises ModelError for a family that is not known, OSError when incomplete.
         """
@@ -112,7 +112,7 @@ class Llava:
 
 
 def in_int8(model: nn.Module) -> Any:
-    """A model whose linear layers have int8 weights, and quantize what they get as it comes."""
+    """The model with its linear layers quantized dynamically: int8 weights, activations quantized at each call."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it moves to another package one day; torch is pinned
         return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)

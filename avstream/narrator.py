@@ -108,7 +108,7 @@ class Narrator:
         with stage(timings, "listener"):
             found = heard_in(window, models.listener)
         with stage(timings, "place"):
-            places = models.localizer.places(window, key, [one.label for one in found])
+            places = models.localizer.places(window, key, [one.label for one in found]) if found else ()
         sounds = tuple(sound_of(*pair, window, level) for pair in zip(found, places, strict=True))
         words, heat = wording.heard(sounds), heat_of(places)
         text = self._sentences.get(words)

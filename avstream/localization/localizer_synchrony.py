@@ -27,8 +27,6 @@ class SynchronyLocalizer:
 
     def places(self, window: Window, source: str, labels: Sequence[str]) -> tuple[Place, ...]:
         """One place a label."""
-        if not labels:
-            return ()
         place = place_of(window, self._seen.of(source))
         return (place,) if len(labels) == 1 else (unattributed(place),) * len(labels)
 

@@ -112,7 +112,7 @@ class Decoder:
                 return
             yield from self._items(arrived.track, frame, due_s)
         if not packet.size and arrived.track.kind == "audio":
-            yield from self._heard(self._sounds.rest())
+            yield from _captured(self._sounds.rest())
 
     def expect_key(self) -> None:
         """Packets were lost: pictures make no sense before the next key frame."""
@@ -155,12 +155,13 @@ class Decoder:
             if track.kind == "video":
                 yield DecodedPicture(time_s, frame, track.aspect)
             else:
-                yield from self._heard(self._sounds.take(time_s, frame))
+                yield from _captured(self._sounds.take(time_s, frame))
         except DAMAGE:
             self.damaged += 1
 
-    def _heard(self, chunks: list[AudioChunk]) -> Iterator[CapturedSound]:
-        return (CapturedSound(chunk.start_s, chunk.rate_hz, chunk.samples) for chunk in chunks)
+
+def _captured(chunks: list[AudioChunk]) -> Iterator[CapturedSound]:
+    return (CapturedSound(chunk.start_s, chunk.rate_hz, chunk.samples) for chunk in chunks)
 
 
 def _seconds(stamp: int | None, base: Any, arrived: Arrived) -> float | None:

@@ -46,6 +46,7 @@ class Handover(Generic[T]):
                         raise self._failure
                     return
                 item = self._queue.popleft()
+                # wake the producer for half a queue, not for each item
                 if self.waits and len(self._queue) == self._most // 2:
                     self._changed.notify_all()
             patience_s = self.silence_s
