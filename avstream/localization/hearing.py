@@ -1,4 +1,4 @@
-"""What motion is compared with: how loud it is and how suddenly it gets louder, in steps of 10 ms. Pure numpy."""
+"""What motion is compared with: how loud it is and how suddenly it gets louder, in steps of 10 ms."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.level import LOCALIZABLE_DBFS
+from avstream.localization.spectra import rfft
 
 STEP_S = 0.01
 LONGEST_FRAME_S = 0.033  # frames are a power of two of samples, at most so long
@@ -68,7 +69,7 @@ def _band_power(mono: NDArray[np.float32], rate_hz: int, steps: int) -> NDArray[
     edges = sorted({min(edge, size // 2) for edge in [*edges, size // 2]})
     out = np.empty((steps, len(edges) - 1))
     for k in range(0, steps, AT_ONCE):
-        spectrum = np.fft.rfft(frames[firsts[k : k + AT_ONCE]] * window, axis=1)
+        spectrum = rfft(frames[firsts[k : k + AT_ONCE]] * window)
         power = spectrum.real**2 + spectrum.imag**2
         out[k : k + AT_ONCE] = np.add.reduceat(power, edges[:-1], axis=1)
     return out * (2 / (size * float(np.square(window).sum())))

@@ -1,4 +1,4 @@
-"""From which side a sound comes, by two channels: level difference and GCC-PHAT. Pure numpy.
+"""From which side a sound comes, by two channels: level difference and GCC-PHAT.
 
 GCC-PHAT: C. Knapp and G. Carter, "The generalized correlation method for estimation of time delay", 1976. How the two
 are joined, and how sure the answer is, is ours.
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.level import LOCALIZABLE_DBFS
+from avstream.localization.spectra import rfft
 from avstream.records import Direction
 
-Power = NDArray[np.float64]
+Power = NDArray[np.float32]
 
 LARGEST_LAG_S = 0.001  # microphones at most 34 cm apart
 FULL_DB = 12.0  # a level difference that means "all the way to that side"
@@ -65,7 +66,7 @@ def direction(audio: NDArray[np.float32], rate_hz: int) -> Bearing:
     return _joined(_level_db(left, right), lag_s, coherence)
 
 
-def _spectra(pair: NDArray[np.float32]) -> tuple[Power, Power, NDArray[np.complex128]]:
+def _spectra(pair: NDArray[np.float32]) -> tuple[Power, Power, NDArray[np.complex64]]:
     """Power of the left and of the right channel, and the cross spectrum, (bins,), summed over the loudest frames."""
     count = pair.shape[1]
     size = min(FRAME, count) // 2 * 2
@@ -75,11 +76,9 @@ def _spectra(pair: NDArray[np.float32]) -> tuple[Power, Power, NDArray[np.comple
     loudest = np.argsort(-power, kind="stable")[:MOST_FRAMES]
     loudest = loudest[power[loudest] > 0.01 * power.max()]  # 20 dB below the loudest is another sound, or its echo
     window = np.hanning(size + 2)[1:-1].astype(np.float32)
-    powers, cross = np.zeros((2, size // 2 + 1)), np.zeros(size // 2 + 1, complex)
-    for frame in loudest:  # one by one: all at once leave the processor's cache, and take twice as long
-        left, right = spectra = np.fft.rfft(frames[:, frame] * window)
-        powers += spectra.real**2 + spectra.imag**2
-        cross += right.conj() * left
+    spectra = rfft((frames[:, loudest] * window).reshape(-1, size)).reshape(2, -1, size // 2 + 1)
+    powers = (spectra.real**2 + spectra.imag**2).sum(axis=1)
+    cross = (spectra[1].conj() * spectra[0]).sum(axis=0)
     return powers[0], powers[1], cross
 
 
@@ -88,7 +87,7 @@ def _level_db(left: Power, right: Power) -> float:
     return float(np.clip(10 * np.log10((right.sum() + 1e-12) / (left.sum() + 1e-12)), -60, 60))
 
 
-def _lag(power: Power, cross: NDArray[np.complex128], rate_hz: int) -> tuple[float, float]:
+def _lag(power: Power, cross: NDArray[np.complex64], rate_hz: int) -> tuple[float, float]:
     """By how many seconds the right channel is first, and how clear that is, 0..1.
 
     Every frequency counts the same, where there is sound.
