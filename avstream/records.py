@@ -5,6 +5,7 @@ Times are seconds on the stream's own clock, which starts at 0 where the movie (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,12 +37,20 @@ class StreamInfo:
     epoch_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class VideoFrame:
-    """One picture, upright: `rgb` is uint8 (H, W, 3)."""
+    """One picture, upright: given, or a function that makes it once somebody asks for it, from any thread."""
 
-    time_s: float
-    rgb: NDArray[np.uint8]
+    __slots__ = ("_made", "time_s")
+
+    def __init__(self, time_s: float, rgb: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]) -> None:
+        self.time_s, self._made = time_s, rgb
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3)."""
+        if callable(self._made):
+            self._made = self._made()
+        return self._made
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from avstream.workers import cores
 
 DAMAGE = (av.error.FFmpegError, ValueError, OverflowError)  # what PyAV raises for packets that make no sense
 MOST_THREADS = 16  # as many as libav would take
-NOT_DEBLOCKED = "noref"  # frames that no other refers to: no visible difference, and a tenth less decoding time
+NOT_DEBLOCKED = "bidir"  # frames that few or no others refer to: no visible difference, an eighth less decoding time
 MOST_PIXELS = 8192 * 8192  # a larger picture is a damaged header, and would fill the memory
 NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from functools import partial
 from typing import Any
 
 import av
@@ -21,6 +23,7 @@ MOTION_RATE_HZ = 30.0
 EARLY = 0.4  # of a step: stamps of a camera jitter by so much; half would be the step of one twice as fast
 ROUNDED_S = 0.001  # Matroska and FLV give whole milliseconds, and 0.033 s is meant to be 1/30
 PICTURE_RATE_HZ, PICTURE_SIDE = 2.0, 672  # of what the narrator looks at
+KEPT_PX = 1920 * 1088  # of decoded pictures that wait to be asked for; larger ones would fill the memory
 SHOWN_SIDE = 1280  # of live pictures for people
 # pixel formats of 8 bits whose first plane is luma; "gray" itself is in full range
 LUMA_FIRST = frozenset("yuv420p yuv422p yuv444p yuvj420p yuvj422p yuvj444p nv12 nv21".split())
@@ -78,7 +81,8 @@ class Pictures:
         self._start_s, self._end_s, self._max_side = start_s, end_s, max_side
         self._aspect, self._gray = float(aspect or 0), gray
         self._picker = AtMost(rate_hz) if gray else OnePerSlot(rate_hz)
-        self._scaler = VideoReformatter()
+        self._scaler, self._scaling = VideoReformatter(), threading.Lock()
+        self._form: tuple[str, int, int] | None = None  # of the last picture that was converted
 
     def take(self, time_s: float, frame: Any) -> list[VideoFrame | MotionFrame]:
         """One picture or none. Raises av.FFmpegError or ValueError for a frame that can't be converted."""
@@ -88,9 +92,22 @@ class Pictures:
             gray = gray_upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect)
             made: VideoFrame | MotionFrame = MotionFrame(time_s, gray)
         else:
-            made = VideoFrame(time_s, upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect))
+            made = self._picture(time_s, frame)
         self._picker.took(time_s)
         return [made]
+
+    def _picture(self, time_s: float, frame: Any) -> VideoFrame:
+        """A picture to look at: most are never looked at, so of a form that is known to convert it is made then."""
+        form = (frame.format.name, frame.width, frame.height)
+        picture = VideoFrame(time_s, partial(self._upright, frame))
+        if form != self._form or frame.width * frame.height > KEPT_PX:
+            _ = picture.rgb
+            self._form = form
+        return picture
+
+    def _upright(self, frame: Any) -> NDArray[np.uint8]:
+        with self._scaling:
+            return upright(frame, self._scaler, max_side=self._max_side, aspect=self._aspect)
 
 
 class Sounds:
