@@ -524,3 +524,18 @@ def test_gathered_sound_is_the_same_in_fewer_pieces(tmp_path):
         assert {round(chunk.start_s, 6) for chunk in gathered} <= starts_s
         both = [np.concatenate([chunk.samples for chunk in chunks], axis=1) for chunks in (one_by_one, gathered)]
         assert np.array_equal(*both)
+
+
+@pytest.mark.parametrize("motion", [True, False])
+def test_pictures_that_nobody_takes_are_not_decoded(tmp_path, motion):
+    path = tmp_path / "60.mp4"
+    source = "testsrc2=size=320x180:rate=60:duration=4"
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-bf", "3", str(path)], check=True)
+    sparing, complete = Movie(path, motion=motion), Movie(path, motion=motion)
+    complete._one_of = 1
+    some, every = list(sparing), list(complete)
+    assert [item.time_s for item in some] == [item.time_s for item in every]
+    for one, other in zip(some, every, strict=True):
+        images = (item.rgb if isinstance(item, VideoFrame) else item.gray for item in (one, other))
+        assert np.array_equal(*images)
+    assert complete._frames == 240 and sparing._frames < 180

@@ -31,6 +31,7 @@ from avstream.sources.frames import (
 LATE_STREAM_S = 10.0  # how far one stream may be behind the other in the file
 READ_FAILURES = 50  # unreadable packets in a row, after which the rest of the file is given up
 BARREN_PACKETS = 20_000  # packets in a row that decode to nothing, after which likewise
+ENOUGH = 0.8  # of 50 or 60 pictures a second every second is enough where 30 are wanted
 SEEK_MARGIN_S = 2.0  # decoders are started this long before what is wanted
 LONGEST_S = 30 * 24 * 3600.0  # a longer stated length is taken for unknown
 MovieItem = VideoFrame | MotionFrame | AudioChunk
@@ -177,6 +178,8 @@ class Movie:
             for rate_hz, side, gray in sizes
         ]
         self._sounds = Sounds(start_s=start_s, end_s=end_s, stated_s=self._stated_s)
+        wanted_hz = ENOUGH * max(MOTION_RATE_HZ, self._rate_hz)
+        self._one_of = max(1, int((self.info.frame_rate_hz or 0.0) / wanted_hz))
 
     def _upright_size(self) -> tuple[int, int]:
         """Width and height as shown. Only a picture knows whether it is turned, so the first is decoded."""
@@ -286,6 +289,8 @@ class Movie:
         track = self._tracks[stream.type]
         frames: list[Any] = []
         try:
+            if stream is self._video and self._one_of > 1:
+                stream.codec_context.skip_frame = "NONREF" if self._spare(packet) else "DEFAULT"
             frames = stream.decode(packet)
             self._damaged += packet is not None and packet.is_corrupt
         except EOFError:
@@ -301,6 +306,13 @@ class Movie:
                 self._damaged += 1
             else:
                 yield from items
+
+    def _spare(self, packet: Any) -> bool:
+        """Whether a packet's picture lies between those that are wanted: decoded only if others refer to it."""
+        if packet is None or packet.pts is None:
+            return False
+        time_s = float(packet.pts * packet.time_base) - self._origin_s
+        return round(time_s * (self.info.frame_rate_hz or 0.0)) % self._one_of != 0
 
     def _taken(self, stream: Any, time_s: float, frame: Any) -> list[MovieItem]:
         if stream is self._audio:
