@@ -48,9 +48,10 @@ class VideoFrame:
     @property
     def rgb(self) -> NDArray[np.uint8]:
         """uint8 (H, W, 3)."""
-        if callable(self._made):
-            self._made = self._made()
-        return self._made
+        made = self._made  # once: another thread may make it meanwhile
+        if callable(made):
+            self._made = made = made()
+        return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)

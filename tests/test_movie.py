@@ -526,12 +526,11 @@ def test_gathered_sound_is_the_same_in_fewer_pieces(tmp_path):
         assert np.array_equal(*both)
 
 
-@pytest.mark.parametrize("motion", [True, False])
-def test_pictures_that_nobody_takes_are_not_decoded(tmp_path, motion):
+def test_pictures_that_nobody_takes_are_not_decoded(tmp_path):
     path = tmp_path / "60.mp4"
     source = "testsrc2=size=320x180:rate=60:duration=4"
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-bf", "3", str(path)], check=True)
-    sparing, complete = Movie(path, motion=motion), Movie(path, motion=motion)
+    sparing, complete = Movie(path, motion=True), Movie(path, motion=True)
     complete._one_of = 1
     some, every = list(sparing), list(complete)
     assert [item.time_s for item in some] == [item.time_s for item in every]
@@ -539,3 +538,9 @@ def test_pictures_that_nobody_takes_are_not_decoded(tmp_path, motion):
         images = (item.rgb if isinstance(item, VideoFrame) else item.gray for item in (one, other))
         assert np.array_equal(*images)
     assert complete._frames == 240 and sparing._frames < 180
+
+
+def test_pictures_are_made_once_whoever_asks():
+    made = []
+    frame = VideoFrame(0.0, lambda: made.append(1) or np.zeros((4, 6, 3), np.uint8))
+    assert not made and frame.rgb is frame.rgb and made == [1]

@@ -178,8 +178,8 @@ class Movie:
             for rate_hz, side, gray in sizes
         ]
         self._sounds = Sounds(start_s=start_s, end_s=end_s, stated_s=self._stated_s)
-        wanted_hz = ENOUGH * max(MOTION_RATE_HZ, self._rate_hz)
-        self._one_of = max(1, int((self.info.frame_rate_hz or 0.0) / wanted_hz))
+        enough_hz = ENOUGH * max(MOTION_RATE_HZ, self._rate_hz)
+        self._one_of = max(1, int((self.info.frame_rate_hz or 0.0) / enough_hz)) if self._motion else 1
 
     def _upright_size(self) -> tuple[int, int]:
         """Width and height as shown. Only a picture knows whether it is turned, so the first is decoded."""
