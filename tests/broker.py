@@ -151,6 +151,12 @@ class Ear:
     async def say(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         await self._client.publish(topic, payload, qos=1, retain=retain)
 
+    async def retained(self) -> set[str]:
+        """The topics that the broker keeps: it sends a subscriber all of them before anything new."""
+        await self.say("heard", "all")
+        await until(lambda: self.last("heard"))
+        return {topic for topic, payload, retained in self.heard if retained and payload}
+
     def all(self, topic: str) -> list[bytes]:
         """Every payload of a topic, in order."""
         return [payload for heard, payload, _ in self.heard if heard == topic]
