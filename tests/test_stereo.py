@@ -95,3 +95,10 @@ def test_one_dead_channel_and_clipping():
     assert direction(dead, RATE_HZ).side == "right"
     assert direction(np.clip(5 * pair(6), -1, 1), RATE_HZ).side == "right"
     assert direction(np.sign(pair(6)), RATE_HZ).side == "center"  # nothing is left of the difference
+
+
+def test_sound_after_the_last_whole_frame_only():
+    """A stream that comes back at the very end of a window: no frame has any power."""
+    audio = np.zeros((2, 3 * 44100), np.float32)
+    audio[0, -100:] = 0.9
+    assert direction(audio, 44100).side in (None, "left")
