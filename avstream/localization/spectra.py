@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 def rfft(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
     """The spectrum of each of float32 (n, size), size even: (n, size / 2 + 1), as numpy.fft.rfft gives it.
 
-    By OpenCV, since numpy takes about nine times as long on float32.
+    By OpenCV, since numpy takes more than three times as long on float32.
     """
     if not len(frames):  # of nothing OpenCV gives None
         return np.zeros((0, frames.shape[1] // 2 + 1), np.complex64)

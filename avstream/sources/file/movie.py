@@ -309,10 +309,8 @@ class Movie:
 
     def _spare(self, packet: Any) -> bool:
         """Whether a packet's picture lies between those that are wanted: decoded only if others refer to it."""
-        if packet is None or packet.pts is None:
-            return False
-        time_s = float(packet.pts * packet.time_base) - self._origin_s
-        return round(time_s * (self.info.frame_rate_hz or 0.0)) % self._one_of != 0
+        stamp_s = None if packet is None else self._stamped(self._video, packet)[0]
+        return stamp_s is not None and round(stamp_s * (self.info.frame_rate_hz or 0.0)) % self._one_of != 0
 
     def _taken(self, stream: Any, time_s: float, frame: Any) -> list[MovieItem]:
         if stream is self._audio:
@@ -320,7 +318,7 @@ class Movie:
         return [picture for pictures in self._pictures for picture in pictures.take(time_s, frame)]
 
     def _stamped(self, stream: Any, frame: Any) -> tuple[float | None, float]:
-        """When a frame says it begins, and how long it lasts, in seconds."""
+        """When a frame or a packet of pictures says it begins, and how long it lasts, in seconds."""
         base = frame.time_base or stream.time_base  # frames that a flush brings out come without one
         stamp_s = None
         if frame.pts is not None and base:
