@@ -23,7 +23,7 @@ def loudness_dbfs(audio: NDArray[np.float32], rate_hz: int) -> float:
     blocks = audio[:, :used].reshape(len(audio), -1, block) if used else audio[:, None, :]
     if not blocks.size:
         return FLOOR_DBFS
-    power = float(np.square(blocks, dtype=np.float64).mean(axis=-1).max())
+    power = float(np.vecdot(blocks, blocks).max()) / blocks.shape[-1]
     return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
 
 

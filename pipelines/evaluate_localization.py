@@ -63,7 +63,8 @@ from pipelines.localization.score_similarity import Similarity
 from pipelines.localization.score_things import things_report
 from pipelines.scenes.sound_bank import Bank
 
-WHOLE = ("plain", "off-screen")  # the conditions of the bars: N scenes each; every other one has a tenth
+# N scenes each: the conditions of the bars, live and as movies are read; every other one has a tenth
+WHOLE = ("plain", "off-screen", "15 frames/s", "off-screen, 15 frames/s")
 FIT_SEED = 1_000_000  # far from those of any evaluation
 ABSENT_SHARE = 2  # scenes of each off-screen condition to one of each other, so that both are about as many
 COST_SIZES = ((640, 360), (320, 180))  # of the pictures: the decoder's motion frames are already small

@@ -40,15 +40,14 @@ class Fit:
         return float(np.arctanh(np.clip(self.correlation, -0.99, 0.99)) * np.exp(self.freedom / 2))
 
 
-def hearings(heard: Series, lag: int) -> Series:
-    """What motion is compared with, each with a length of 1: (3 * lags, T) from level and onsets (2, T).
+def hearings(heard: Series) -> Series:
+    """What motion is compared with, each with a length of 1: (3 * lags, T) from level and onsets (lags, 2, T).
 
-    Level, onsets and the two together, for what hums follows the one and what strikes the other, each early and late by
-    up to `lag` steps.
+    Level, onsets and the two together, for what hums follows the one and what strikes the other.
     """
-    level, onset = unit((heard - heard.mean(axis=1, keepdims=True)).T).T
-    kinds = np.stack([level, onset, unit((level + onset)[:, None])[:, 0]])
-    return np.concatenate([np.roll(kinds, k, axis=1) for k in range(-lag, lag + 1)])
+    around = heard - heard.mean(axis=2, keepdims=True)
+    level, onset = unit(around[:, 0].T).T, unit(around[:, 1].T).T
+    return np.concatenate([level, onset, unit((level + onset).T).T])
 
 
 def unit(series: Series) -> Series:

@@ -26,9 +26,9 @@ class Loudness:
     onset: NDArray[np.float64]
 
     def between(self, starts_s: NDArray[np.float64], ends_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean of both in each stretch of time, (2, stretches); what lies outside is silence."""
+        """The mean of both in each stretch of time, times of any shape -> (2, *shape); what lies outside is silence."""
         edges = self.start_s + STEP_S * np.arange(len(self.level) + 1)
-        out = np.empty((2, len(starts_s)))
+        out = np.empty((2, *starts_s.shape))
         for row, values in enumerate((self.level, self.onset)):
             sums = np.concatenate([[0.0], np.cumsum(values)]) * STEP_S
             out[row] = np.interp(ends_s, edges, sums) - np.interp(starts_s, edges, sums)

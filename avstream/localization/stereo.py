@@ -56,10 +56,11 @@ def direction(audio: NDArray[np.float32], rate_hz: int) -> Bearing:
     if audio.ndim != 2 or len(audio) != 2 or audio.shape[1] < 0.05 * rate_hz:
         return UNKNOWN
     pair = np.asarray(audio, np.float32)
-    power = float(np.square(pair).mean(axis=1).max())
+    power, apart = float(np.vecdot(pair, pair).max()), pair[1] - pair[0]
+    power /= pair.shape[1]
     if 10 * np.log10(power + 1e-20) < LOCALIZABLE_DBFS:
         return UNKNOWN
-    if float(np.square(pair[1] - pair[0]).mean()) <= power * 10 ** (SAME_DB / 10):
+    if float(np.vecdot(apart, apart)) / len(apart) <= power * 10 ** (SAME_DB / 10):
         return UNKNOWN
     left, right, cross = _spectra(pair)
     lag_s, coherence = _lag(left + right, cross, rate_hz)

@@ -21,8 +21,8 @@ from avstream.records import Box, Window
 
 Heat = NDArray[np.float32]
 
-LAG_S = 0.12  # 3 frames at 25 a second: sound is slow, and cameras, codecs and lips are not exact
-FEWEST_STEPS = 24  # of fewer, some fit any sound by chance
+LAGS_S = np.linspace(-0.12, 0.12, 13)  # sound is slow, and cameras, codecs and lips are not exact
+FEWEST_STEPS = 20  # of fewer, some fit any sound by chance
 SHARE = 0.45  # of the window that has to be one shot
 MOVES = 0.25  # gray levels above the rest of the picture, in the mean of the window: less is no motion
 WEIGHT = 0.3  # of the amount of motion, as an exponent
@@ -95,32 +95,33 @@ class Synchrony:
         if share < SHARE or heard is None:
             return None
         starts, ends = np.array([step.start_s for step in shot]), np.array([step.end_s for step in shot])
-        cells, lag = placed_at(shot, _nearest(ends, middle_s)), round(LAG_S / float(np.median(ends - starts)))
-        return Shot(cells, heard.between(starts, ends), lag, share, any(breaks))
+        cells = placed_at(shot, _nearest(ends, middle_s))
+        around = heard.between(LAGS_S[:, None] + starts, LAGS_S[:, None] + ends)
+        return Shot(cells, np.swapaxes(around, 0, 1), share, any(breaks))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """One shot's motion, `cells` float32 (T, rows, columns), and its sound, `heard` (2, T). `lag`: by how many steps
-    they may be apart. `share`: of the window that the shot fills; `cut`: there is a cut or a hole in the window.
+    """One shot's motion, `cells` float32 (T, rows, columns), and its sound, `heard` (lags, 2, T), each of LAGS_S away.
+
+    `share`: of the window that the shot fills; `cut`: there is a cut or a hole in the window.
     """
 
     cells: Heat
     heard: Series
-    lag: int
     share: float
     cut: bool
 
     def map(self) -> SynchronyMap | None:
         """What moves with the sound; None when nothing moves."""
-        found = compare(self.cells, self.heard, self.lag)
+        found = compare(self.cells, self.heard)
         return found and replace(found, share=self.share, cut=self.cut)
 
     def fits(self, boxes: Sequence[Box]) -> list[Fit]:
         """How the mean motion in each box fits the sound."""
         rows, columns = self.cells.shape[1:]
         own = _own(self.cells.reshape(len(self.cells), -1)).reshape(self.cells.shape)
-        sounds = hearings(self.heard, self.lag)
+        sounds = hearings(self.heard)
         found = []
         for left, top, right, bottom in boxes:
             y, x = min(rows - 1, int(top * rows)), min(columns - 1, int(left * columns))
@@ -164,8 +165,8 @@ def shot_at(steps: Sequence[Step], breaks: Sequence[bool], time_s: float) -> lis
     return min(runs, key=lambda run: max(run[0].start_s - time_s, time_s - run[-1].end_s), default=[])
 
 
-def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
-    """The map from motion (T, rows, columns) and sound (2, T), for lags of up to `lag` steps; None without motion."""
+def compare(cells: Heat, heard: Series) -> SynchronyMap | None:
+    """The map from motion (T, rows, columns) and sound (lags, 2, T); None without motion."""
     count, rows, columns = cells.shape
     soft = cv2.blur(np.ascontiguousarray(cells.transpose(1, 2, 0)), (3, 3)).reshape(-1, count).T
     amount = soft.mean(axis=0)
@@ -174,7 +175,7 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
     if not moves.any():
         return None
     own = unit(_own(soft))
-    sounds = hearings(heard, lag).astype(np.float32)
+    sounds = hearings(heard).astype(np.float32)
     score = np.zeros(rows * columns, np.float32)
     score[moves] = np.maximum((sounds @ own[:, moves]).max(axis=0), 0) * amount[moves] ** WEIGHT
     if not score.any():
@@ -190,7 +191,7 @@ def compare(cells: Heat, heard: Series, lag: int) -> SynchronyMap | None:
         fit=best.fit,
         rival=rival,
         moving=float(moves.mean()),
-        swing=float(heard[0].std()),
+        swing=float(heard[len(heard) // 2, 0].std()),
         pulse=float(best.moved.std()) / max(1e-6, float(flat[:, best.body.ravel()].mean())),
     )
 

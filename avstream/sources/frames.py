@@ -196,7 +196,7 @@ def gray_upright(frame: Any, scaler: VideoReformatter, *, max_side: int, aspect:
     while luma.shape[1] >= 2 * size[0] and luma.shape[0] >= 2 * size[1]:
         half = luma.shape[1] // 2, luma.shape[0] // 2
         luma = cv2.resize(luma, half, interpolation=cv2.INTER_AREA)  # halving is fast
-    small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    small = luma if luma.shape[::-1] == size else cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     full_range = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
     return turned(np.asarray(small if full_range else cv2.LUT(small, LIMITED_RANGE), np.uint8), frame)
 

@@ -19,7 +19,7 @@ from pipelines.scenes.backdrops import background
 from pipelines.scenes.sound_bank import RATE_HZ, SECONDS, Bank, loudness, mixed
 from pipelines.scenes.sprites import DRAWINGS, draw_source, premultiplied
 
-FPS = 25
+FPS = 30
 WIDTH, HEIGHT = 320, 180
 MARGIN = 48  # of the world around the picture, for cameras that move
 DRAWINGS_EACH = 6
@@ -77,7 +77,7 @@ RECIPES: dict[str, Recipe] = {
     "off-screen, one distractor": Recipe(seen=False),
     "off-screen, pan": Recipe(distractors=2, seen=False, camera="pan"),
     "off-screen, low light": Recipe(distractors=2, seen=False, spoil="low light"),
-    "off-screen, 12 frames/s": Recipe(distractors=2, seen=False, step=2),
+    "off-screen, 15 frames/s": Recipe(distractors=2, seen=False, step=2),
     "off-screen, mono": Recipe(distractors=2, seen=False, mono=True),
     "no distractor": Recipe(distractors=0),
     "two distractors": Recipe(distractors=2),
@@ -89,7 +89,7 @@ RECIPES: dict[str, Recipe] = {
     "low light": Recipe(spoil="low light"),
     "flicker": Recipe(spoil="flicker"),
     "reverberation": Recipe(reverberant=True),
-    "12 frames/s": Recipe(step=2),
+    "15 frames/s": Recipe(step=2),  # of 30: so movies are read
     "steady sound": Recipe(steady=True),
     "mono": Recipe(mono=True),
 }

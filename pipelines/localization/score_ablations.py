@@ -22,7 +22,7 @@ Change = tuple[ModuleType, str, Any]
 
 def _one_kind(which: int) -> Callable[..., Any]:
     """`hearings` of the level (0) or the onsets (1) alone."""
-    return lambda heard, lag: fit.hearings(heard[[which, which]], lag)
+    return lambda heard: fit.hearings(heard[:, [which, which]])
 
 
 def _no_body(alike: Any, seed: int) -> Any:
@@ -45,7 +45,7 @@ VARIANTS: dict[str, tuple[Change, ...]] = {
     "what all cells share left in": ((synchrony, "_own", lambda series: series - series.mean(axis=0)),),
     "level only": ((synchrony, "hearings", _one_kind(0)),),
     "onsets only": ((synchrony, "hearings", _one_kind(1)),),
-    "no lags": ((synchrony, "LAG_S", 0.0),),
+    "no lags": ((synchrony, "LAGS_S", np.zeros(1)),),
     "amount of motion not weighed": ((synchrony, "WEIGHT", 0.0),),
     "the thing of the best cell": ((synchrony, "CANDIDATES", 1),),
     "no common fate": ((synchrony, "CANDIDATES", 1), (synchrony, "_body", _no_body), (synchrony, "_heatmap", _scores)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
 
@@ -67,9 +67,15 @@ class Outcome:
 def outcomes(
     condition: str, seeds: Iterable[int], bank: Bank, others: Localizers | None = None, *, fitting: bool = False
 ) -> Iterator[Outcome]:
-    """The outcomes of the scenes of a condition; `fitting` leaves fusion out, whose table is then not there yet."""
+    """The outcomes of the scenes of a condition.
+
+    `fitting` leaves fusion out, whose table is then not there yet, and has each scene with half of its pictures too.
+    """
     for seed in seeds:
-        yield outcome(make_scene(condition, seed, bank), others, fitting=fitting)
+        scene = make_scene(condition, seed, bank)
+        yield outcome(scene, others, fitting=fitting)
+        if fitting:
+            yield outcome(replace(scene, gray=scene.gray[::2], times_s=scene.times_s[::2]), fitting=True)
 
 
 def outcome(scene: Scene, others: Localizers | None = None, *, fitting: bool = False) -> Outcome:

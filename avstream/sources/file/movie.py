@@ -28,10 +28,12 @@ from avstream.sources.frames import (
     turn,
 )
 
+GATHER_S = 0.1  # of sound that is handed over at once
 LATE_STREAM_S = 10.0  # how far one stream may be behind the other in the file
 READ_FAILURES = 50  # unreadable packets in a row, after which the rest of the file is given up
 BARREN_PACKETS = 20_000  # packets in a row that decode to nothing, after which likewise
-ENOUGH = 0.8  # of 50 or 60 pictures a second every second is enough where 30 are wanted
+ENOUGH_MOTION_HZ = 14.5  # every second picture of 30 a second, every fourth of 60, but all of 24 or 25
+ENOUGH = 0.8  # of the pictures that are wanted
 SEEK_MARGIN_S = 2.0  # decoders are started this long before what is wanted
 LONGEST_S = 30 * 24 * 3600.0  # a longer stated length is taken for unknown
 MovieItem = VideoFrame | MotionFrame | AudioChunk
@@ -145,6 +147,8 @@ class Movie:
             what = " that can be read here" if kinds else ""
             raise SourceError(f"{self.path} has neither picture nor sound{what}", "name a movie or sound file")
         self._origin_s = float(_origin(self._container))
+        bases = {stream.type: stream.time_base or Fraction(0) for stream in self._streams}
+        self._bases = {kind: base.as_integer_ratio() for kind, base in bases.items()}
 
     def _probe(self) -> StreamInfo:
         length_s = (self._container.duration or 0) / 1e6
@@ -171,15 +175,18 @@ class Movie:
         self._clock = Clock(start_s=self.start_s, stated_s=length_s, leaps_often=self._audio is None)
         self._tracks: dict[str, Track[Any]] = {stream.type: Track(self._clock) for stream in self._streams}
         start_s, end_s = self.start_s, self.end_s
+        enough_hz = max(ENOUGH_MOTION_HZ, ENOUGH * self._rate_hz)
+        spare = (self.info.frame_rate_hz or 0.0) / enough_hz if self._motion else 1.0
+        self._one_of = 1 << int(math.log2(max(1.0, spare)))  # as pictures refer to each other by halves and quarters
+        self._shown_s: float | None = None  # of the last picture that was decoded
+        self._kept_s = -math.inf  # and of the last that was taken
         aspect = self._video.sample_aspect_ratio if self._video else None
         sizes = [(self._rate_hz, self._max_side, False)] + [(MOTION_RATE_HZ, MOTION_SIDE, True)] * self._motion
         self._pictures = [
             Pictures(start_s=start_s, end_s=end_s, rate_hz=rate_hz, max_side=side, aspect=aspect, gray=gray)
             for rate_hz, side, gray in sizes
         ]
-        self._sounds = Sounds(start_s=start_s, end_s=end_s, stated_s=self._stated_s)
-        enough_hz = ENOUGH * max(MOTION_RATE_HZ, self._rate_hz)
-        self._one_of = max(1, int((self.info.frame_rate_hz or 0.0) / enough_hz)) if self._motion else 1
+        self._sounds = Sounds(start_s=start_s, end_s=end_s, stated_s=self._stated_s, gather_s=GATHER_S)
 
     def _upright_size(self) -> tuple[int, int]:
         """Width and height as shown. Only a picture knows whether it is turned, so the first is decoded."""
@@ -205,12 +212,17 @@ class Movie:
             if self._stop.is_set():
                 return
             self._seek()
+            if self._one_of > 1:
+                self._video.codec_context.skip_frame = "NONREF"
             for stream, packet in self._packets():
                 for item in self._decoded(stream, packet):
                     if self._stop.is_set():
                         return
                     empty = False
                     yield item
+            for chunk in self._sounds.rest():
+                empty = False
+                yield chunk
             if empty and not self._stop.is_set():
                 self._explain_nothing()
         finally:
@@ -289,8 +301,6 @@ class Movie:
         track = self._tracks[stream.type]
         frames: list[Any] = []
         try:
-            if stream is self._video and self._one_of > 1:
-                stream.codec_context.skip_frame = "NONREF" if self._spare(packet) else "DEFAULT"
             frames = stream.decode(packet)
             self._damaged += packet is not None and packet.is_corrupt
         except EOFError:
@@ -307,25 +317,36 @@ class Movie:
             else:
                 yield from items
 
-    def _spare(self, packet: Any) -> bool:
-        """Whether a packet's picture lies between those that are wanted: decoded only if others refer to it."""
-        stamp_s = None if packet is None else self._stamped(self._video, packet)[0]
-        return stamp_s is not None and round(stamp_s * (self.info.frame_rate_hz or 0.0)) % self._one_of != 0
+    def _is_spare(self, time_s: float) -> bool:
+        """Whether a picture follows too soon on the last that was kept, where one of several is enough.
+
+        Pictures to which none refers are then not decoded, as long as they come one by one between the others.
+        """
+        rate_hz = self.info.frame_rate_hz or 0.0
+        if self._shown_s is not None and (time_s - self._shown_s) * rate_hz > self._one_of + 0.5:
+            self._video.codec_context.skip_frame = "DEFAULT"
+        self._shown_s = time_s
+        if (time_s - self._kept_s) * rate_hz < self._one_of - 0.5:
+            return True
+        self._kept_s = time_s
+        return False
 
     def _taken(self, stream: Any, time_s: float, frame: Any) -> list[MovieItem]:
         if stream is self._audio:
             return [*self._sounds.take(time_s, frame)]
+        if self._one_of > 1 and self._is_spare(time_s):
+            return []
         return [picture for pictures in self._pictures for picture in pictures.take(time_s, frame)]
 
     def _stamped(self, stream: Any, frame: Any) -> tuple[float | None, float]:
-        """When a frame or a packet of pictures says it begins, and how long it lasts, in seconds."""
-        base = frame.time_base or stream.time_base  # frames that a flush brings out come without one
+        """When a frame says it begins, and how long it lasts, in seconds."""
+        count, per = self._bases[stream.type]
         stamp_s = None
-        if frame.pts is not None and base:
-            stamp_s = round(frame.pts * base.numerator / base.denominator - self._origin_s, 9)
+        if frame.pts is not None and count:
+            stamp_s = round(frame.pts * count / per - self._origin_s, 9)
         if stream is self._audio:
             return stamp_s, frame.samples / max(1, frame.sample_rate)
-        length_s = frame.duration * base.numerator / base.denominator if frame.duration and base else 0.0
+        length_s = frame.duration * count / per if frame.duration else 0.0
         if length_s <= 0:
             length_s = 1 / (self.info.frame_rate_hz or 25.0)
         return stamp_s, min(length_s, 1.0)
