@@ -108,9 +108,10 @@ class Decoder:
             stamp_s = _seconds(frame.pts, frame.time_base or packet.time_base, arrived)
             length_s = frame.samples / frame.sample_rate if arrived.track.kind == "audio" else 0.0
             due_s = self._playback.place(stamp_s, length_s)
-            if self._wait(due_s + length_s - time.monotonic()):
-                return
-            yield from self._items(arrived.track, frame, due_s)
+            for item in self._items(arrived.track, frame, due_s):  # none of most frames of sound, which is gathered
+                if self._wait(due_s + length_s - time.monotonic()):
+                    return
+                yield item
         if not packet.size and arrived.track.kind == "audio":
             yield from _captured(self._sounds.rest())
 
