@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import itertools
 import os
 import queue
 import threading
@@ -34,6 +35,18 @@ def without_pools() -> None:
     """
     for pool in ("OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(pool, "1")
+
+
+_turns = tuple(threading.Lock() for _ in range(max(1, cores() - 1)))  # one core is the narrator's
+_streams = itertools.count()
+
+
+def turn() -> threading.Lock:
+    """The lock under which another stream's captured sound and pictures are to be worked on, never waited for.
+
+    There are few, as threads that all want to run Python wake each other again and again for nothing.
+    """
+    return _turns[next(_streams) % len(_turns)]
 
 
 class NoAnswerError(Exception):

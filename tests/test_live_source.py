@@ -15,6 +15,7 @@ from avstream.sources.live.camera import CameraPicture
 from avstream.sources.live.pump import Pump
 from avstream.sources.live.source import LiveSource
 from avstream.sources.live.supervision import Supervisor
+from avstream.workers import cores
 from tests.pulse import pulse_server
 from tests.stream_servers import sending
 from tests.synth import make_movie
@@ -395,3 +396,18 @@ def test_a_pump_that_waits_hands_everything_over_in_order(most):
     pump: Pump[int] = Pump((number for number in range(500)), name="pump", most=most, first_s=5.0, silence_s=5.0)
     pump.waits = True
     assert list(pump) == list(range(500)) and not pump.dropped
+
+
+def test_few_captured_streams_are_worked_on_at_once(movie):
+    """Of many threads that want to run Python most only wake each other: all wait for one of a few locks instead."""
+    sources = [LiveSource(camera=str(movie), microphone=None, realtime=True) for _ in range(3 * cores())]
+    locks = {id(source._turn) for source in sources}
+    assert len(locks) == max(1, cores() - 1)
+    source = sources[0]
+    with source._turn:
+        early = read(source, until=lambda items: items[-1].time_s > 0.1 and bool(of(Watermark, items)), seconds=10.0)
+    assert not of(VideoFrame, early) and not of(AudioChunk, early), "nothing is decoded out of turn"
+    other = next(one for one in sources[1:] if one._turn is source._turn)
+    assert of(VideoFrame, read(other)), "once it is let go, its other streams are"
+    for one in sources:
+        one.close()

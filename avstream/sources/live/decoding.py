@@ -6,8 +6,9 @@ What is damaged is skipped and counted. It opens nothing: packets come with the 
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,11 +76,14 @@ class Decoder:
     `damaged` counts packets that made no sense, `skipped` pictures that were left out to keep up.
     """
 
-    def __init__(self, wait: Callable[[float], bool]) -> None:
-        """`wait` sleeps for so many seconds and returns whether to give up; only paced streams need it."""
+    def __init__(self, wait: Callable[[float], bool], turn: threading.Lock) -> None:
+        """`wait` sleeps for so many seconds and returns whether to give up; only paced streams need it.
+
+        Packets are decoded under the lock `turn`.
+        """
         self.damaged = self.skipped = 0
         self.failed_in_a_row = 0
-        self._wait = wait
+        self._wait, self._turn = wait, turn
         self._arrivals, self._playback = ArrivalClock(), PlaybackClock()
         self._sounds = Sounds(start_s=0.0, end_s=math.inf, gather_s=GATHER_S)
         self._first_s = math.inf
@@ -107,13 +111,17 @@ class Decoder:
         for frame in self._frames(arrived, late_s):
             stamp_s = _seconds(frame.pts, frame.time_base or packet.time_base, arrived)
             length_s = frame.samples / frame.sample_rate if arrived.track.kind == "audio" else 0.0
-            due_s = self._playback.place(stamp_s, length_s)
-            for item in self._items(arrived.track, frame, due_s):  # none of most frames of sound, which is gathered
-                if self._wait(due_s + length_s - time.monotonic()):
-                    return
-                yield item
+            yield from self._awaited(self._items(arrived.track, frame, self._playback.place(stamp_s, length_s)))
         if not packet.size and arrived.track.kind == "audio":
-            yield from _captured(self._sounds.rest())
+            yield from self._awaited(_captured(self._sounds.rest()))
+
+    def _awaited(self, items: Iterable[CapturedPicture | CapturedSound]) -> Iterator[CapturedPicture | CapturedSound]:
+        """Each when it is over: sound is gathered, so that most of its frames are not waited for one by one."""
+        for item in items:
+            length_s = item.samples.shape[1] / item.rate_hz if isinstance(item, CapturedSound) else 0.0
+            if self._wait(item.monotonic_s + length_s - time.monotonic()):
+                return
+            yield item
 
     def expect_key(self) -> None:
         """Packets were lost: pictures make no sense before the next key frame."""
@@ -125,7 +133,8 @@ class Decoder:
             return []
         self.damaged += bool(packet.is_corrupt)
         try:
-            frames = arrived.track.codec.decode(packet if packet.size else None)
+            with self._turn:
+                frames = arrived.track.codec.decode(packet if packet.size else None)
         except EOFError:
             return []
         except DAMAGE:

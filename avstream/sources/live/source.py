@@ -44,6 +44,7 @@ from avstream.sources.live.drift import SteadySound
 from avstream.sources.live.microphone import MicrophoneFeed
 from avstream.sources.live.network import NetworkFeed
 from avstream.sources.live.supervision import Supervisor, What
+from avstream.workers import turn
 
 PATIENCE_S = 0.5  # what comes later than this after it was taken is late
 MARK_S = 0.1
@@ -80,7 +81,7 @@ class LiveSource:
         )
         self._origin_s = self._epoch_s = 0.0
         self._read_once, self._stop = False, threading.Event()
-        self._inbox = _Inbox()
+        self._inbox, self._turn = _Inbox(), turn()
         self._pictures = _Pictures()
         self._steady = SteadySound()
         self._supervisors: list[Supervisor] = []
@@ -91,7 +92,7 @@ class LiveSource:
         elif camera is not None:
 
             def connect() -> NetworkFeed:
-                return NetworkFeed(camera, sound=in_stream, realtime=realtime, loop=loop)
+                return NetworkFeed(camera, sound=in_stream, realtime=realtime, loop=loop, turn=self._turn)
 
             self._supervise("stream" if in_stream else "picture", connect, ends=is_file)
         if microphone not in ("none", "stream"):
@@ -184,11 +185,18 @@ class LiveSource:
 
     def _take(self, item: CapturedPicture | CapturedSound) -> None:
         """Take what a feed gives, on its thread. Only one feed gives pictures and only one sound."""
-        if isinstance(item, CapturedPicture):
-            for picture in self._pictures.take(item.monotonic_s - self._origin_s, item):
-                self._inbox.put_picture(picture)
-            return
-        for piece in self._steady.push(item):
+        with self._turn:
+            if isinstance(item, CapturedPicture):
+                self._take_picture(item)
+            else:
+                self._take_sound(item)
+
+    def _take_picture(self, captured: CapturedPicture) -> None:
+        for picture in self._pictures.take(captured.monotonic_s - self._origin_s, captured):
+            self._inbox.put_picture(picture)
+
+    def _take_sound(self, captured: CapturedSound) -> None:
+        for piece in self._steady.push(captured):
             chunk = AudioChunk(piece.monotonic_s - self._origin_s, piece.rate_hz, piece.samples)
             for part in trimmed(chunk, 0.0, math.inf):
                 self._inbox.put_sound(part)
