@@ -43,7 +43,8 @@ def loudness(audio: NDArray[np.float32], rate_hz: int, start_s: float = 0.0) -> 
     steps = int(audio.shape[-1] / rate_hz / STEP_S)
     if steps < 10 or not len(audio):
         return None
-    power = _band_power(np.asarray(audio, np.float32).mean(axis=0), rate_hz, steps)
+    mono = np.asarray(audio, np.float32).sum(axis=0) / np.float32(len(audio))
+    power = _band_power(mono, rate_hz, steps)
     total = power.sum(axis=1)
     loudest_db = 10 * np.log10(max(float(total.max()), 1e-20))
     if loudest_db < LOCALIZABLE_DBFS:
