@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from avstream.localization.spectra import band_power, rfft
 from avstream.localization.stereo import direction
 
 RATE_HZ = 44100
@@ -102,3 +103,14 @@ def test_sound_after_the_last_whole_frame_only():
     audio = np.zeros((2, 3 * 44100), np.float32)
     audio[0, -100:] = 0.9
     assert direction(audio, 44100).side is None
+
+
+@pytest.mark.parametrize("size", [64, 1024, 2048])
+@pytest.mark.parametrize("count", [0, 1, 64])
+def test_spectra_are_those_of_numpy(size, count):
+    frames = np.random.default_rng(size).normal(size=(count, size)).astype(np.float32)
+    expected = np.fft.rfft(frames.astype(np.float64), axis=1)
+    np.testing.assert_allclose(rfft(frames), expected, atol=1e-3)
+    firsts = [1, 2, 7, size // 2]
+    bands = np.add.reduceat(np.abs(expected) ** 2, firsts, axis=1)
+    np.testing.assert_allclose(band_power(frames, firsts), bands, rtol=1e-4, atol=1e-3)

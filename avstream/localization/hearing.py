@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avstream.level import LOCALIZABLE_DBFS
-from avstream.localization.spectra import rfft
+from avstream.localization.spectra import band_power
 
 STEP_S = 0.01
 LONGEST_FRAME_S = 0.033  # frames are a power of two of samples, at most so long
@@ -70,7 +70,5 @@ def _band_power(mono: NDArray[np.float32], rate_hz: int, steps: int) -> NDArray[
     edges = sorted({min(edge, size // 2) for edge in [*edges, size // 2]})
     out = np.empty((steps, len(edges) - 1))
     for k in range(0, steps, AT_ONCE):
-        spectrum = rfft(frames[firsts[k : k + AT_ONCE]] * window)
-        power = spectrum.real**2 + spectrum.imag**2
-        out[k : k + AT_ONCE] = np.add.reduceat(power, edges[:-1], axis=1)
+        out[k : k + AT_ONCE] = band_power(frames[firsts[k : k + AT_ONCE]] * window, edges[:-1])
     return out * (2 / (size * float(np.square(window).sum())))

@@ -73,7 +73,7 @@ def _spectra(pair: NDArray[np.float32]) -> tuple[Power, Power, NDArray[np.comple
     size = min(FRAME, count) // 2 * 2
     starts = np.arange(0, count - size + 1, size)
     frames = pair[:, : len(starts) * size].reshape(2, -1, size)
-    power = np.einsum("cfs,cfs->f", frames, frames)
+    power = np.vecdot(frames, frames).sum(axis=0)
     loudest = np.argsort(-power, kind="stable")[:MOST_FRAMES]
     loudest = loudest[power[loudest] > 0.01 * power.max()]  # 20 dB below the loudest is another sound, or its echo
     window = np.hanning(size + 2)[1:-1].astype(np.float32)
