@@ -20,15 +20,6 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def full_precision():
-    """Loading a preset lowers the precision of products for all of the process."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    yield
-    torch.set_float32_matmul_precision(before)
-
-
 @pytest.fixture
 def small():
     torch.manual_seed(0)
