@@ -42,9 +42,9 @@ _streams = itertools.count()
 
 
 def turn() -> threading.Lock:
-    """The lock under which another stream's captured sound and pictures are to be worked on, never waited for.
+    """The lock that one more stream holds while it works on what it captured, and not while it waits for more.
 
-    There are few, as threads that all want to run Python wake each other again and again for nothing.
+    Streams share a few: threads that all want to run Python at once wake each other again and again for nothing.
     """
     return _turns[next(_streams) % len(_turns)]
 

@@ -42,7 +42,7 @@ STATES_LENGTH = {"mov", "matroska", "webm", "avi", "flac", "wav", "asf", "flv"} 
 
 class Movie:
     """Reads a file once: at most `picture_rate_hz` upright pictures a second, no side over `max_side` pixels.
-    `motion` asks for motion frames too.
+    `motion` asks for motion frames too: every second picture of 30 a second, every fourth of 60, all of 25.
 
     Sound is float32 (1 or 2, n) at the rate it begins with. With `start_s` and `end_s` (None: the end) only
     [start_s, end_s) is read, and times stay those of the movie. `reached_s` is where the stream ended.
