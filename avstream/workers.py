@@ -42,9 +42,9 @@ _streams = itertools.count()
 
 
 def turn() -> threading.Lock:
-    """The lock that one more stream holds while it works on what it captured, and not while it waits for more.
+    """A lock to hold while working on what a stream captured, and not while waiting for more.
 
-    Streams share a few: threads that all want to run Python at once wake each other again and again for nothing.
+    All share a few: threads that all want to run Python at once wake each other again and again for nothing.
     """
     return _turns[next(_streams) % len(_turns)]
 

@@ -1,4 +1,4 @@
-"""What every audio encoder shares: its face, and the sound as it wants it."""
+"""What every audio encoder shares: its interface, and sound in the form that it takes."""
 
 from __future__ import annotations
 

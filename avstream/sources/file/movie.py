@@ -317,24 +317,24 @@ class Movie:
             else:
                 yield from items
 
-    def _is_spare(self, time_s: float) -> bool:
-        """Whether a picture follows too soon on the last that was kept, where one of several is enough.
+    def _keep(self, time_s: float) -> bool:
+        """Keep a picture, unless it follows too soon after the last that was kept; whether it was kept.
 
-        Pictures to which none refers are then not decoded, as long as they come one by one between the others.
+        A gap between decoded pictures means that too few are left of those to which others refer: then decode them all.
         """
         rate_hz = self.info.frame_rate_hz or 0.0
         if self._shown_s is not None and (time_s - self._shown_s) * rate_hz > self._one_of + 0.5:
             self._video.codec_context.skip_frame = "DEFAULT"
         self._shown_s = time_s
         if (time_s - self._kept_s) * rate_hz < self._one_of - 0.5:
-            return True
+            return False
         self._kept_s = time_s
-        return False
+        return True
 
     def _taken(self, stream: Any, time_s: float, frame: Any) -> list[MovieItem]:
         if stream is self._audio:
             return [*self._sounds.take(time_s, frame)]
-        if self._one_of > 1 and self._is_spare(time_s):
+        if self._one_of > 1 and not self._keep(time_s):
             return []
         return [picture for pictures in self._pictures for picture in pictures.take(time_s, frame)]
 

@@ -6,7 +6,6 @@ What is damaged is skipped and counted. It opens nothing: packets come with the 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from avstream.sources.container import DAMAGE
 from avstream.sources.frames import Sounds, gray_upright, upright
 from avstream.sources.live.capture import CapturedPicture, CapturedSound
 from avstream.sources.live.clocks import ArrivalClock, PlaybackClock
+from avstream.sources.live.drift import duration_s
+from avstream.workers import turn
 
 BEHIND_S = 0.5  # decoding that is later than this skips to a key frame
 GATHER_S = 0.05  # of sound that is handed over at once: threads of many streams wait for each other at every step
@@ -76,14 +77,11 @@ class Decoder:
     `damaged` counts packets that made no sense, `skipped` pictures that were left out to keep up.
     """
 
-    def __init__(self, wait: Callable[[float], bool], turn: threading.Lock) -> None:
-        """`wait` sleeps for so many seconds and returns whether to give up; only paced streams need it.
-
-        Packets are decoded under the lock `turn`.
-        """
+    def __init__(self, wait: Callable[[float], bool]) -> None:
+        """`wait` sleeps for so many seconds and returns whether to give up; only paced streams need it."""
         self.damaged = self.skipped = 0
         self.failed_in_a_row = 0
-        self._wait, self._turn = wait, turn
+        self._wait, self._turn = wait, turn()
         self._arrivals, self._playback = ArrivalClock(), PlaybackClock()
         self._sounds = Sounds(start_s=0.0, end_s=math.inf, gather_s=GATHER_S)
         self._first_s = math.inf
@@ -118,7 +116,7 @@ class Decoder:
     def _awaited(self, items: Iterable[CapturedPicture | CapturedSound]) -> Iterator[CapturedPicture | CapturedSound]:
         """Each when it is over: sound is gathered, so that most of its frames are not waited for one by one."""
         for item in items:
-            length_s = item.samples.shape[1] / item.rate_hz if isinstance(item, CapturedSound) else 0.0
+            length_s = duration_s(item) if isinstance(item, CapturedSound) else 0.0
             if self._wait(item.monotonic_s + length_s - time.monotonic()):
                 return
             yield item

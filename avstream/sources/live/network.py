@@ -49,16 +49,8 @@ class NetworkFeed:
     `has_sound` is None until it is connected. No side of a picture is over 1280.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        sound: bool = True,
-        realtime: bool = False,
-        loop: bool = False,
-        turn: threading.Lock | None = None,
-    ) -> None:
-        """A file plays once, or with `loop` again and again without a gap. `turn` is held while decoding."""
+    def __init__(self, url: str, *, sound: bool = True, realtime: bool = False, loop: bool = False) -> None:
+        """A file plays once, or with `loop` again and again without a gap."""
         self._url, self._is_file, self._loop = url, realtime and not is_url(url), loop
         self.name = url if self._is_file else hide(url)
         self.has_sound: bool | None = None
@@ -68,7 +60,7 @@ class NetworkFeed:
         self._latest_s: dict[str, float] = {}  # kind -> when it came last
         self._wanted = ["video", "audio"] if sound else ["video"]
         self._stop = threading.Event()
-        self._decoder = Decoder(lambda seconds: self._stop.wait(max(0.0, seconds)), turn or threading.Lock())
+        self._decoder = Decoder(lambda seconds: self._stop.wait(max(0.0, seconds)))
         most = FILE_PACKETS if self._is_file else MOST_PACKETS
         self._pump: Pump[Arrived] = Pump(
             self._packets(), name=f"read {self.name}", most=most, first_s=4 * OPEN_S + 2.0, silence_s=SILENCE_S

@@ -92,7 +92,7 @@ class LiveSource:
         elif camera is not None:
 
             def connect() -> NetworkFeed:
-                return NetworkFeed(camera, sound=in_stream, realtime=realtime, loop=loop, turn=self._turn)
+                return NetworkFeed(camera, sound=in_stream, realtime=realtime, loop=loop)
 
             self._supervise("stream" if in_stream else "picture", connect, ends=is_file)
         if microphone not in ("none", "stream"):
